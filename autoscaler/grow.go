@@ -1,0 +1,54 @@
+package autoscaler
+
+// grow decides how many instances each pool should have: what it has and has ordered, more for the pods that fit nowhere,
+// fewer for the nodes that end.
+func grow(s *State, v *view, placed placing, drains []Drain) []Order {
+	nodes := positions(s.Nodes, func(n *Node) NodeID { return n.ID })
+	ends := make([][]NodeID, len(s.Pools))
+	for _, d := range drains {
+		if d.Step == Delete {
+			k := v.poolOf[find(nodes, d.Node)]
+			ends[k] = append(ends[k], d.Node)
+		}
+	}
+	coming := make([]int, len(s.Pools))
+	for i := range s.Nodes {
+		if k := v.poolOf[i]; k >= 0 && s.Nodes[i].Phase == Coming && placed.taken[i] > 0 {
+			coming[k]++
+		}
+	}
+	orders := make([]Order, len(s.Pools))
+	for k := range s.Pools {
+		orders[k] = order(&s.Pools[k], v.there[k], v.instances[k]+placed.buy[k], ends[k])
+		if coming[k] > 0 && placed.buy[k] == 0 {
+			orders[k].Why = append(orders[k].Why, Reason{Rule: NodeOnItsWay, Observed: float64(coming[k])})
+		}
+	}
+	return orders
+}
+
+// order is one pool's: there are the machines that exist, want those with the ones ordered and to buy.
+func order(pool *Pool, there, want int, ends []NodeID) Order {
+	o := Order{Pool: pool.ID, From: pool.Target}
+	if pool.Unknown != "" {
+		o.To = pool.Target
+		o.Why = []Reason{{Rule: ProviderUnknown, Subject: pool.Unknown, Result: o.To}}
+		return o
+	}
+	// What was ordered over the bound and has not been started is forgotten; what is there leaves by draining alone.
+	o.To, o.Delete = max(min(want, pool.Max), there)-len(ends), ends
+	why := Reason{Rule: RoomEnough}
+	switch {
+	case o.To+len(ends) > pool.Target:
+		why = Reason{Rule: PlacementShort, Observed: float64(o.To + len(ends) - pool.Target)}
+	case len(ends) > 0:
+		why = Reason{Rule: NodesLeave, Observed: float64(len(ends))}
+	}
+	why.Result = o.To
+	o.Why = []Reason{why}
+	if o.To < pool.Min {
+		o.To = pool.Min
+		o.Why = append([]Reason{{Rule: MinNodes, Bound: float64(pool.Min), Result: o.To}}, o.Why...)
+	}
+	return o
+}

@@ -1,0 +1,112 @@
+package autoscaler
+
+import (
+	"math"
+	"time"
+
+	"github.com/wholescale/wholescale/autoscaler/window"
+)
+
+// delayGranularity is the step in which scale-down delays are kept: Knative's tick.
+const delayGranularity = 2 * time.Second
+
+// wish is a number of replicas on its way through the rules, with those that shaped it, the deciding one first.
+type wish struct {
+	replicas int
+	why      []Reason
+}
+
+// become takes another number because of a rule; the rules that it overrules stay behind it.
+func (w *wish) become(n int, r Reason) {
+	r.Result = n
+	w.replicas = n
+	w.why = append([]Reason{r}, w.why...)
+}
+
+// FirstMemo is the memory of a workload that is seen for the first time. With more than one replica ready it starts in
+// panic, so that a new process with an empty window takes nothing away before it knows better (Knative:
+// pkg/autoscaler/scaling, newAutoscaler).
+func FirstMemo(id WorkloadID, ready int, now time.Time) WorkloadMemo {
+	m := WorkloadMemo{ID: id, PanicReplicas: ready}
+	if ready > 1 {
+		m.PanicSince = now
+	}
+	return m
+}
+
+// DecideKPA is one decision of Knative's pod autoscaler (pkg/autoscaler/scaling/autoscaler.go, Scale): replicas, the
+// excess burst capacity in requests, and the memory for the next call. It is what test/conformance holds to Knative's
+// own answers.
+func DecideKPA(p Policy, ready int, d Demand, now time.Time, m WorkloadMemo) (w wish, excess int, next WorkloadMemo) {
+	pods := math.Max(1, float64(ready))
+	atMost := math.Ceil(p.UpRate * pods)
+	atLeast := 0.0
+	if !p.Unreachable {
+		atLeast = math.Floor(pods / p.DownRate)
+	}
+	wantStable := math.Ceil(d.Stable / p.Target)
+	wantPanic := math.Ceil(d.Panic / p.Target)
+
+	stable := clamp(averageRule(StableDemand, d.Stable, p.Target, wantStable), wantStable, atLeast, atMost, p.Activation)
+	panicked := clamp(averageRule(PanicDemand, d.Panic, p.Target, wantPanic), wantPanic, atLeast, atMost, p.Activation)
+
+	next = m
+	over := wantPanic/pods >= p.PanicThreshold
+	switch {
+	case over:
+		next.PanicSince = now
+	case !m.PanicSince.IsZero() && m.PanicSince.Add(p.StableWindow).Before(now):
+		next.PanicSince, next.PanicReplicas = time.Time{}, 0
+	}
+	w = stable
+	if !next.PanicSince.IsZero() {
+		if panicked.replicas > w.replicas {
+			w = panicked
+		}
+		// While in panic replicas only grow.
+		if w.replicas < next.PanicReplicas {
+			w.become(next.PanicReplicas, Reason{Rule: PanicDemand, Observed: d.Panic, Bound: p.Target, At: next.PanicSince})
+		}
+		next.PanicReplicas = w.replicas
+	}
+	if !p.Unreachable && p.ScaleDownDelay > 0 {
+		var most int
+		most, next.Peaks = window.Largest(m.Peaks, now, w.replicas, p.ScaleDownDelay, delayGranularity)
+		if most != w.replicas {
+			w.become(most, Reason{Rule: DelayedDown, Bound: p.ScaleDownDelay.Seconds()})
+		}
+	}
+	return w, excessCapacity(p, ready, d.Panic), next
+}
+
+func averageRule(rule Rule, average, target, want float64) Reason {
+	if average == 0 {
+		rule = NoDemand
+	}
+	return Reason{Rule: rule, Observed: average, Bound: target, Result: int(want)}
+}
+
+// clamp holds a wish within one step's rates, then lifts it to the activation scale when there is any demand.
+func clamp(why Reason, want, atLeast, atMost float64, activation int) wish {
+	w := wish{replicas: int(want), why: []Reason{why}}
+	if n := math.Max(want, atLeast); n != want {
+		w.become(int(n), Reason{Rule: DownRateBound, Bound: atLeast})
+	}
+	if float64(w.replicas) > atMost {
+		w.become(int(atMost), Reason{Rule: UpRateBound, Bound: atMost})
+	}
+	if activation > 1 && want > 0 && activation > w.replicas {
+		w.become(activation, Reason{Rule: ActivationLeast, Bound: float64(activation)})
+	}
+	return w
+}
+
+func excessCapacity(p Policy, ready int, inFlight float64) int {
+	switch {
+	case p.BurstCapacity == 0:
+		return 0
+	case p.BurstCapacity < 0:
+		return -1
+	}
+	return int(math.Floor(float64(ready)*p.Total - p.BurstCapacity - inFlight))
+}

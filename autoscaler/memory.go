@@ -1,0 +1,284 @@
+package autoscaler
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/wholescale/wholescale/autoscaler/learn"
+	"github.com/wholescale/wholescale/autoscaler/window"
+)
+
+// Tick is how often gateways report and drivers plan when nothing urgent happens.
+const Tick = time.Second
+
+const (
+	// staleAfter is how old a gateway's last report may be: three ticks, so that one that is late and one that is lost
+	// in a row do not stop scaling down, and no more than that goes by unseen.
+	staleAfter = 3 * Tick
+	// forgetAfter is when a gateway that went silent without a goodbye counts no more, provided another one reports: the
+	// longest that a request is held by default.
+	forgetAfter = 60 * time.Second
+	// leadQuantile of the learned starts and joins is what is planned with: late one time in ten.
+	leadQuantile = 0.9
+	// The times planned with until one was measured, when the workload or pool does not say.
+	defaultStart = 5 * time.Second
+	defaultJoin  = 60 * time.Second
+)
+
+// Observation is one report of one gateway.
+type Observation struct {
+	At      time.Time // of arrival, by the driver's clock
+	Gateway string
+	// Interval is what the averages cover, up to At.
+	Interval time.Duration
+	// Goodbye: the gateway has ended in good order; it holds nothing any more.
+	Goodbye bool
+	// Workloads that are not named had nothing held or in flight. Sorted by ID.
+	Workloads []Load
+}
+
+// Load is what one gateway saw of one workload.
+type Load struct {
+	ID WorkloadID
+	// Concurrency is the average over the interval of requests held and in flight.
+	Concurrency float64
+	// Queued and Pods are now.
+	Queued int
+	Pods   []PodLoad // sorted by ID
+}
+
+// PodLoad is the requests that one gateway has in flight on one pod.
+type PodLoad struct {
+	ID       PodID
+	InFlight int
+}
+
+// Memory is what the past has taught: windows of concurrency, learned times, and the last Decision's memo. Each driver
+// has one and feeds it; neither invents another. It is for one goroutine. Use NewMemory.
+type Memory struct {
+	workloads map[WorkloadID]*demandMemory
+	gateways  map[string]*gatewayMemory
+	starts    map[WorkloadID]*learn.Durations
+	joins     map[PoolID]*learn.Durations
+	memo      Memo
+}
+
+type demandMemory struct {
+	stable, panicked *window.Average
+	idleSince        time.Time
+}
+
+type gatewayMemory struct {
+	at   time.Time
+	last []Load
+}
+
+// NewMemory is a memory that has seen nothing.
+func NewMemory() *Memory {
+	return &Memory{
+		workloads: map[WorkloadID]*demandMemory{},
+		gateways:  map[string]*gatewayMemory{},
+		starts:    map[WorkloadID]*learn.Durations{},
+		joins:     map[PoolID]*learn.Durations{},
+	}
+}
+
+// Observe takes in one report. A workload must have been in a State before its demand is kept for windows.
+func (m *Memory) Observe(o Observation) {
+	if o.Goodbye {
+		delete(m.gateways, o.Gateway)
+		return
+	}
+	m.gateways[o.Gateway] = &gatewayMemory{at: o.At, last: o.Workloads}
+	named := make(map[WorkloadID]bool, len(o.Workloads))
+	for i := range o.Workloads {
+		l := &o.Workloads[i]
+		named[l.ID] = true
+		w := m.demand(l.ID)
+		w.add(o.At, l.Concurrency, o.Interval)
+	}
+	// A workload that is not named was idle here, which is a figure too.
+	for id, w := range m.workloads {
+		if !named[id] && !w.stable.Empty(o.At) {
+			w.stable.Add(o.At, 0)
+			w.panicked.Add(o.At, 0)
+		}
+	}
+}
+
+// Started takes in the time from a pod's binding to its being ready.
+func (m *Memory) Started(id WorkloadID, d time.Duration) { addSample(m.starts, id, d) }
+
+// Joined takes in the time from an instance's creation to its node being ready.
+func (m *Memory) Joined(id PoolID, d time.Duration) { addSample(m.joins, id, d) }
+
+// Keep remembers what Plan wants to be told next time.
+func (m *Memory) Keep(d Decision) { m.memo = d.Memo }
+
+// State completes a picture of the cluster with what is remembered. The cluster's slices are sorted in place and become
+// the State's.
+func (m *Memory) State(now time.Time, c Cluster) State {
+	c.sort()
+	m.forget(now, &c)
+	stale := m.stale(now)
+	loads := m.loads()
+	for i := range c.Workloads {
+		w := &c.Workloads[i]
+		w.Demand = m.demandOf(now, w, loads[w.ID], stale)
+		w.Start = lead(m.starts[w.ID], cmp.Or(w.Start, defaultStart))
+	}
+	for i := range c.Pools {
+		p := &c.Pools[i]
+		p.Join = lead(m.joins[p.ID], cmp.Or(p.Join, defaultJoin))
+	}
+	m.podLoads(&c)
+	return State{Now: now, Workloads: c.Workloads, Pools: c.Pools, Nodes: c.Nodes, Pods: c.Pods, Daemons: c.Daemons, Memo: m.memo}
+}
+
+// Stale says that demand is not known at now: no gateway has reported, or one is overdue.
+func (m *Memory) Stale(now time.Time) bool { return m.stale(now) }
+
+func (m *Memory) demand(id WorkloadID) *demandMemory {
+	w := m.workloads[id]
+	if w == nil {
+		// The windows get their length when the workload is first in a State.
+		w = &demandMemory{stable: window.New(time.Minute), panicked: window.New(6 * time.Second)}
+		m.workloads[id] = w
+	}
+	return w
+}
+
+// add spreads an average over the seconds that it covers, so that each second holds its own integral.
+func (w *demandMemory) add(at time.Time, concurrency float64, interval time.Duration) {
+	from := at.Add(-interval)
+	if oldest := at.Add(-w.stable.Length()); from.Before(oldest) {
+		from = oldest
+	}
+	if !from.Before(at) {
+		w.stable.Add(at, 0)
+		w.panicked.Add(at, 0)
+	}
+	for from.Before(at) {
+		to := from.Truncate(time.Second).Add(time.Second)
+		if to.After(at) {
+			to = at
+		}
+		v := concurrency * to.Sub(from).Seconds()
+		w.stable.Add(from, v)
+		w.panicked.Add(from, v)
+		from = to
+	}
+}
+
+func (m *Memory) demandOf(now time.Time, w *Workload, load Load, stale bool) Demand {
+	mem := m.demand(w.ID)
+	if mem.stable.Length() != w.Policy.StableWindow {
+		mem.stable = mem.stable.Resize(w.Policy.StableWindow)
+	}
+	if mem.panicked.Length() != w.Policy.PanicWindow {
+		mem.panicked = mem.panicked.Resize(w.Policy.PanicWindow)
+	}
+	d := Demand{Stale: stale, Stable: mem.stable.Mean(now), Panic: mem.panicked.Mean(now), Queued: load.Queued}
+	for _, p := range load.Pods {
+		d.InFlight += p.InFlight
+	}
+	switch busy := d.Queued+d.InFlight > 0; {
+	case busy, stale:
+		mem.idleSince = time.Time{}
+	case mem.idleSince.IsZero():
+		mem.idleSince = now
+	}
+	d.IdleSince = mem.idleSince
+	return d
+}
+
+// loads adds up the gateways' last words by workload.
+func (m *Memory) loads() map[WorkloadID]Load {
+	sum := map[WorkloadID]Load{}
+	for _, name := range slices.Sorted(maps.Keys(m.gateways)) {
+		for _, l := range m.gateways[name].last {
+			s := sum[l.ID]
+			s.Queued += l.Queued
+			s.Pods = append(s.Pods[:len(s.Pods):len(s.Pods)], l.Pods...)
+			sum[l.ID] = s
+		}
+	}
+	return sum
+}
+
+func (m *Memory) podLoads(c *Cluster) {
+	onPod := map[PodID]int{}
+	for _, g := range m.gateways {
+		for i := range g.last {
+			for _, p := range g.last[i].Pods {
+				onPod[p.ID] += p.InFlight
+			}
+		}
+	}
+	if len(onPod) == 0 {
+		return
+	}
+	for i := range c.Pods {
+		if c.Pods[i].Workload != "" {
+			c.Pods[i].InFlight = onPod[c.Pods[i].ID]
+		}
+	}
+}
+
+// stale: unknown is when nobody reports, or somebody who did does not any more.
+func (m *Memory) stale(now time.Time) bool {
+	if len(m.gateways) == 0 {
+		return true
+	}
+	for _, g := range m.gateways {
+		if now.Sub(g.at) > staleAfter {
+			return true
+		}
+	}
+	return false
+}
+
+// forget drops gateways that went silent long ago while others report, and what is remembered of workloads and pools that
+// are gone, so that memory is bounded by the cluster.
+func (m *Memory) forget(now time.Time, c *Cluster) {
+	fresh := false
+	for _, g := range m.gateways {
+		fresh = fresh || now.Sub(g.at) <= staleAfter
+	}
+	if fresh {
+		maps.DeleteFunc(m.gateways, func(_ string, g *gatewayMemory) bool { return now.Sub(g.at) > forgetAfter })
+	}
+	workload := func(id WorkloadID) bool {
+		_, ok := slices.BinarySearchFunc(c.Workloads, id, func(w Workload, id WorkloadID) int { return cmp.Compare(w.ID, id) })
+		return ok
+	}
+	maps.DeleteFunc(m.workloads, func(id WorkloadID, _ *demandMemory) bool { return !workload(id) })
+	maps.DeleteFunc(m.starts, func(id WorkloadID, _ *learn.Durations) bool { return !workload(id) })
+	maps.DeleteFunc(m.joins, func(id PoolID, _ *learn.Durations) bool {
+		return !slices.ContainsFunc(c.Pools, func(p Pool) bool { return p.ID == id })
+	})
+}
+
+func (c *Cluster) sort() {
+	slices.SortFunc(c.Workloads, func(a, b Workload) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(c.Pools, func(a, b Pool) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(c.Nodes, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(c.Pods, func(a, b Pod) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(c.Daemons, func(a, b Daemon) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+func addSample[ID comparable](m map[ID]*learn.Durations, id ID, d time.Duration) {
+	if m[id] == nil {
+		m[id] = &learn.Durations{}
+	}
+	m[id].Add(d)
+}
+
+func lead(d *learn.Durations, prior time.Duration) time.Duration {
+	if d == nil {
+		return prior
+	}
+	return d.Quantile(leadQuantile, prior)
+}

@@ -1,0 +1,156 @@
+package autoscaler
+
+import "cmp"
+
+// Plan decides. It is pure: the same State, in whatever order its slices came before sorting, gives the same Decision.
+//
+// The steps, each of which reads what the ones before it decided:
+//
+//	replicas  how many replicas each workload should have           demand, policy, memo -> Scales
+//	shrink    which pods should leave first when there are fewer    Scales, pods        -> Costs
+//	place     where the replicas without a node have room           Scales, nodes       -> Placements, machines to buy
+//	drain     which nodes leave, and how far they are               nodes, Placements   -> Drains
+//	grow      how many instances each pool should have              machines to buy     -> Orders
+//	hold      what held requests may hope for                       all of the above    -> Holds
+func Plan(s State) Decision {
+	d := Decision{At: s.Now}
+	v := look(&s)
+
+	d.Scales, d.Memo.Workloads = replicas(&s, v)
+	d.Costs = shrink(&s, v, d.Scales)
+	placed := place(&s, v, d.Scales)
+	d.Placements = placed.placements
+	d.Drains, d.Memo.Nodes = drain(&s, v, placed)
+	d.Orders = grow(&s, v, placed, d.Drains)
+	d.Holds = hold(&s, v, d.Scales, d.Placements)
+	return d
+}
+
+// view is State with its cross-references looked up once: positions instead of ids.
+type view struct {
+	// podsOf and podsOn are positions in State.Pods, by position of the workload and of the node.
+	podsOf, podsOn [][]int32
+	// waiting are the pods without a node that belong to no workload of ours.
+	waiting []int32
+	// workloadOf and nodeOf are the positions of each pod's workload and node, or -1.
+	workloadOf, nodeOf []int32
+	// ready is the number of Ready pods by workload, live those that are not leaving.
+	ready, live []int
+	// poolOf is the position of each node's pool, or -1.
+	poolOf []int32
+	// free is the room left on each node after its pods and the daemons that are still to come.
+	free []Resources
+	// busy is the number of pods on each node that keep it from being empty.
+	busy []int
+	// instances is, by pool, how many machines there are or were ordered; leaving ones do not count, nor, while the pool is
+	// out of stock, those that could not be started.
+	instances []int
+	// there is, by pool, the machines that exist, without those that are leaving or only ordered.
+	there []int
+	// fresh is the room on a new machine of each pool once its daemons run.
+	fresh []Resources
+}
+
+func look(s *State) *view {
+	v := &view{
+		podsOf: make([][]int32, len(s.Workloads)), podsOn: make([][]int32, len(s.Nodes)),
+		workloadOf: make([]int32, len(s.Pods)), nodeOf: make([]int32, len(s.Pods)),
+		ready: make([]int, len(s.Workloads)), live: make([]int, len(s.Workloads)),
+		poolOf: make([]int32, len(s.Nodes)), free: make([]Resources, len(s.Nodes)), busy: make([]int, len(s.Nodes)),
+		fresh: make([]Resources, len(s.Pools)), instances: make([]int, len(s.Pools)), there: make([]int, len(s.Pools)),
+	}
+	workloads := positions(s.Workloads, func(w *Workload) WorkloadID { return w.ID })
+	nodes := positions(s.Nodes, func(n *Node) NodeID { return n.ID })
+	pools := positions(s.Pools, func(p *Pool) PoolID { return p.ID })
+	for i := range s.Nodes {
+		v.poolOf[i] = find(pools, s.Nodes[i].Pool)
+		v.free[i] = s.Nodes[i].Allocatable
+		if k := v.poolOf[i]; k >= 0 && s.Nodes[i].Phase != Leaving {
+			v.instances[k]++
+			if s.Nodes[i].Instance != "" {
+				v.there[k]++
+			}
+		}
+	}
+	for k := range s.Pools {
+		if s.Pools[k].StockOut == "" {
+			v.instances[k] = max(v.instances[k], s.Pools[k].Target)
+		}
+	}
+	for i := range s.Pods {
+		v.addPod(s, i, find(workloads, s.Pods[i].Workload), find(nodes, s.Pods[i].Node))
+	}
+	v.reserveDaemons(s)
+	return v
+}
+
+func (v *view) addPod(s *State, i int, workload, node int32) {
+	p := &s.Pods[i]
+	v.workloadOf[i], v.nodeOf[i] = workload, node
+	if workload >= 0 {
+		v.podsOf[workload] = append(v.podsOf[workload], int32(i))
+		if p.Phase != Leaving {
+			v.live[workload]++
+		}
+		if p.Phase == Ready {
+			v.ready[workload]++
+		}
+	} else if p.Node == "" && p.Phase == Pending && p.Daemon == "" {
+		v.waiting = append(v.waiting, int32(i))
+	}
+	if node >= 0 {
+		v.podsOn[node] = append(v.podsOn[node], int32(i))
+		v.free[node] = v.free[node].Minus(p.Shape.Needs)
+		if p.Daemon == "" && !p.Mirror {
+			v.busy[node]++
+		}
+	}
+}
+
+// reserveDaemons keeps room for daemons on new machines, and on nodes where they have not arrived yet, so that no other
+// pod takes it first (aws/karpenter-provider-aws#9269).
+func (v *view) reserveDaemons(s *State) {
+	for k := range s.Daemons {
+		daemon := &s.Daemons[k]
+		for i := range s.Nodes {
+			n := &s.Nodes[i]
+			if runsOn(&daemon.Shape, n.Labels, n.Taints) && !v.hasDaemon(s, i, daemon.ID) {
+				v.free[i] = v.free[i].Minus(daemon.Shape.Needs)
+			}
+		}
+	}
+	for i := range s.Pools {
+		p := &s.Pools[i]
+		v.fresh[i] = p.Allocatable
+		for k := range s.Daemons {
+			if runsOn(&s.Daemons[k].Shape, p.Labels, p.Taints) {
+				v.fresh[i] = v.fresh[i].Minus(s.Daemons[k].Shape.Needs)
+			}
+		}
+	}
+}
+
+func (v *view) hasDaemon(s *State, node int, daemon string) bool {
+	for _, i := range v.podsOn[node] {
+		if s.Pods[i].Daemon == daemon {
+			return true
+		}
+	}
+	return false
+}
+
+// positions maps ids to their place in a list; it is only asked, never ranged over.
+func positions[T any, ID cmp.Ordered](list []T, id func(*T) ID) map[ID]int32 {
+	m := make(map[ID]int32, len(list))
+	for i := range list {
+		m[id(&list[i])] = int32(i)
+	}
+	return m
+}
+
+func find[ID cmp.Ordered](m map[ID]int32, id ID) int32 {
+	if i, ok := m[id]; ok {
+		return i
+	}
+	return -1
+}

@@ -1,0 +1,239 @@
+package autoscaler
+
+import (
+	"time"
+
+	"github.com/wholescale/wholescale/autoscaler/pack"
+	"github.com/wholescale/wholescale/autoscaler/window"
+)
+
+// The ids. A WorkloadID and a PodID are "namespace/name"; a NodeID is the Node's name, or the instance's provider id
+// while there is no Node; a PoolID is the NodePool's name.
+type (
+	WorkloadID string
+	PodID      string
+	NodeID     string
+	PoolID     string
+)
+
+// Resources is CPU in millicores, memory in bytes, and pod slots.
+type Resources = pack.Resources
+
+// State is all that Plan may know. Slices are sorted by ID and hold each ID once.
+type State struct {
+	Now       time.Time
+	Workloads []Workload
+	Pools     []Pool
+	Nodes     []Node
+	Pods      []Pod
+	Daemons   []Daemon
+	Memo      Memo
+}
+
+// Cluster is what a driver sees of the world: State without what Memory adds (demand, learned times, memo).
+type Cluster struct {
+	Workloads []Workload
+	Pools     []Pool
+	Nodes     []Node
+	Pods      []Pod
+	Daemons   []Daemon
+}
+
+// Workload is what scales: a Deployment or anything else with a scale.
+type Workload struct {
+	ID     WorkloadID
+	Policy Policy
+	Shape  Shape // of one replica
+	// Replicas is what the scale subresource asks for now.
+	Replicas int
+	// Start is the expected time from a pod's binding to its serving; Memory fills it with the learned p90.
+	Start time.Duration
+	// Blocked, when not empty, is why we may not act on it (paused, an HPA on the same target).
+	Blocked string
+	// Initialized says that it has had its initial replicas once; Policy.Initial holds no more.
+	Initialized bool
+	Demand      Demand // filled by Memory
+}
+
+// PolicyName chooses the rules for replicas.
+type PolicyName string
+
+const (
+	// Wholescale is KPA and, at once, room for every request that is held or in flight.
+	Wholescale PolicyName = "wholescale"
+	// KPA is Knative's pod autoscaler, exactly.
+	KPA PolicyName = "kpa"
+)
+
+// Policy is a workload's settings. Bounds are replicas.
+type Policy struct {
+	Name PolicyName
+	// Target is the in-flight requests wanted per pod on average, utilization already taken off; > 0.
+	Target float64
+	// Total is the in-flight requests one pod can take: Target / utilization; >= Target.
+	Total float64
+	// Slots is the hard limit of in-flight requests per pod; 0 is none.
+	Slots int
+	// Min and Max bound the replicas; Max 0 is no bound.
+	Min, Max int
+	// Initial is the replicas of a new workload until it has had them; Activation the least when there is any demand.
+	Initial, Activation int
+	// StableWindow and PanicWindow are what averages run over; PanicThreshold is wanted / ready replicas that starts panic.
+	StableWindow, PanicWindow time.Duration
+	PanicThreshold            float64
+	// UpRate and DownRate bound one step: at most ready x UpRate, at least ready / DownRate.
+	UpRate, DownRate float64
+	// ScaleDownDelay keeps the largest wish of that long; 0 is off.
+	ScaleDownDelay time.Duration
+	// ZeroRetention keeps the last replica that long beyond an idle stable window.
+	ZeroRetention time.Duration
+	// BurstCapacity is the in-flight requests that should find room at once, used for the excess figure alone; < 0 is all.
+	BurstCapacity float64
+	// Unreachable: no route leads here, so neither the scale-down rate nor the delay holds.
+	Unreachable bool
+}
+
+// Demand is what gateways reported of one workload.
+type Demand struct {
+	// Stale: a gateway's report is overdue or there is none; the figures are the last known and may only raise.
+	Stale bool
+	// Stable and Panic are average concurrency (held + in flight) over the two windows.
+	Stable, Panic float64
+	// InFlight and Queued are now.
+	InFlight, Queued int
+	// IdleSince is since when there was neither; zero means busy or not known.
+	IdleSince time.Time
+}
+
+// Shape is what a pod asks of a node.
+type Shape struct {
+	Needs       Resources // Pods is 1
+	Selector    []Label   // sorted by key
+	Tolerations []Toleration
+}
+
+// Label is a key and a value.
+type Label struct{ Key, Value string }
+
+// Taint keeps pods off a node; Effect NoSchedule and NoExecute do, PreferNoSchedule does not.
+type Taint struct{ Key, Value, Effect string }
+
+// Toleration lets a pod bear a taint: an empty Key with Exists bears all, an empty Effect bears each effect.
+type Toleration struct {
+	Key, Value, Effect string
+	Exists             bool
+}
+
+// Pool is machines of one shape that can be bought.
+type Pool struct {
+	ID PoolID
+	// Allocatable, Labels and Taints are those of a new node.
+	Allocatable Resources
+	Labels      []Label
+	Taints      []Taint
+	Min, Max    int
+	// Unknown, when not empty, is why the provider's figures are not known: the pool is then left as it is.
+	Unknown string
+	// Target is how many instances the provider was last told to have.
+	Target int
+	// PricePerHour orders pools; 0 means not known, which is dearer than any price.
+	PricePerHour float64
+	// Weight goes before price: higher first.
+	Weight int
+	// Join is the expected time from the order to a Ready node; Memory fills it with the learned p90.
+	Join time.Duration
+	// IdleAfter is how long a node is empty before it is given back.
+	IdleAfter time.Duration
+	// StockOut, when not empty, is why nothing can be bought here now.
+	StockOut string
+}
+
+// Phase is a stage in the life of a node or pod.
+type Phase int
+
+// A node is Coming (ordered or booting), Ready, NotReady or Failed (the instance will never be a node). A pod is Pending
+// (no node yet), Starting (bound), Ready or Leaving.
+const (
+	Coming Phase = iota + 1
+	Pending
+	Starting
+	Ready
+	NotReady
+	Failed
+	Leaving
+)
+
+// Node is a machine, there or coming.
+type Node struct {
+	ID NodeID
+	// Pool is empty for a node that is not ours: it has room for pods and is never touched.
+	Pool        PoolID
+	Instance    string // the provider's id
+	Phase       Phase
+	Allocatable Resources
+	Labels      []Label
+	Taints      []Taint // without our own draining taint
+	// Cordoned: somebody else marked it unschedulable.
+	Cordoned bool
+	// Draining: it carries our taint.
+	Draining bool
+	// Keep, when not empty, is why it must not be given back (a do-not-disrupt mark).
+	Keep string
+	// Due is when a Coming node is expected to be Ready.
+	Due time.Time
+	// Since is when the instance was created or the order was placed; zero when not known.
+	Since time.Time
+}
+
+// Pod is one pod that takes room, or waits for it.
+type Pod struct {
+	ID PodID
+	// Workload is empty when the pod belongs to none that we scale.
+	Workload WorkloadID
+	// Node is empty while the pod waits for one.
+	Node  NodeID
+	Phase Phase
+	Shape Shape
+	// Daemon is "namespace/name" of its DaemonSet: it does not keep a node from being empty.
+	Daemon string
+	// Mirror: a static pod of the node, which ends with it.
+	Mirror bool
+	// Keep, when not empty, is why it must not be evicted now (a budget, no controller, do-not-disrupt).
+	Keep string
+	// Since is when it was bound, or created while it waits.
+	Since time.Time
+	// InFlight is the requests on it now; filled by Memory.
+	InFlight int
+	// DeletionCost is its controller.kubernetes.io/pod-deletion-cost.
+	DeletionCost int
+}
+
+// Daemon is a DaemonSet: it takes its share of each node that it runs on.
+type Daemon struct {
+	ID    string
+	Shape Shape
+}
+
+// Memo is what Plan remembers between calls. It comes out in the Decision and goes back in with the next State.
+type Memo struct {
+	Workloads []WorkloadMemo // sorted by ID
+	Nodes     []NodeMemo     // sorted by ID
+}
+
+// WorkloadMemo is the memory of one workload.
+type WorkloadMemo struct {
+	ID WorkloadID
+	// PanicSince is when the panic threshold was last exceeded; zero means not in panic.
+	PanicSince time.Time
+	// PanicReplicas is the most that was wanted during this panic; it is held until the end of it.
+	PanicReplicas int
+	// Peaks are the recent largest wishes, for ScaleDownDelay.
+	Peaks []window.Peak
+}
+
+// NodeMemo is the memory of one node.
+type NodeMemo struct {
+	ID NodeID
+	// EmptySince is since when it has no pods but daemons.
+	EmptySince time.Time
+}
