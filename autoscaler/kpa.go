@@ -34,10 +34,16 @@ func FirstMemo(id WorkloadID, ready int, now time.Time) WorkloadMemo {
 	return m
 }
 
-// DecideKPA is one decision of Knative's pod autoscaler (pkg/autoscaler/scaling/autoscaler.go, Scale): replicas, the
-// excess burst capacity in requests, and the memory for the next call. It is what test/conformance holds to Knative's
-// own answers.
-func DecideKPA(p Policy, ready int, d Demand, now time.Time, m WorkloadMemo) (w wish, excess int, next WorkloadMemo) {
+// DecideKPA is one decision of Knative's rules alone, without the bounds and waits that Plan puts around it: what
+// test/conformance holds to Knative's own answers.
+func DecideKPA(p Policy, ready int, d Demand, now time.Time, m WorkloadMemo) (replicas, excess int, next WorkloadMemo) {
+	w, excess, next := decideKPA(p, ready, d, now, m)
+	return w.replicas, excess, next
+}
+
+// decideKPA is one decision of Knative's pod autoscaler (pkg/autoscaler/scaling/autoscaler.go, Scale): replicas, the
+// excess burst capacity in requests, and the memory for the next call.
+func decideKPA(p Policy, ready int, d Demand, now time.Time, m WorkloadMemo) (w wish, excess int, next WorkloadMemo) {
 	pods := math.Max(1, float64(ready))
 	atMost := math.Ceil(p.UpRate * pods)
 	atLeast := 0.0

@@ -30,7 +30,7 @@ func scale(w *Workload, ready int, now time.Time, memo WorkloadMemo) (Scale, Wor
 		return Scale{Workload: w.ID, From: w.Replicas, To: w.Replicas, Why: why}, memo
 	}
 	p := &w.Policy
-	n, excess, next := DecideKPA(*p, ready, w.Demand, now, memo)
+	n, excess, next := decideKPA(*p, ready, w.Demand, now, memo)
 	if p.Name != KPA {
 		queuedDemand(&n, p, &w.Demand)
 	}
