@@ -33,6 +33,11 @@ func drain(s *State, v *view, placed placing) ([]Drain, []NodeMemo) {
 	return r.drains, r.memos
 }
 
+// overdue says that an instance has had its time to become a Ready node.
+func (n *Node) overdue(now time.Time) bool {
+	return n.Phase == Coming && n.Instance != "" && !n.Since.IsZero() && now.Sub(n.Since) >= JoinDeadline
+}
+
 type drainer struct {
 	s       *State
 	v       *view
@@ -60,7 +65,7 @@ func (r *drainer) consider(i int, emptySince time.Time) {
 	case n.Phase == Failed:
 		d.Step, d.Why = Delete, Reason{Rule: InstanceFailed}
 	case n.Phase == Coming:
-		if n.Instance == "" || n.Since.IsZero() || r.s.Now.Sub(n.Since) < JoinDeadline {
+		if !n.overdue(r.s.Now) {
 			return
 		}
 		d.Step, d.Why = Delete, Reason{Rule: NeverJoined, Bound: JoinDeadline.Seconds()}
@@ -179,7 +184,7 @@ func (r *drainer) stay(i int) (staying, leaving int) {
 func surplusNodes(s *State, v *view) []bool {
 	surplus := make([]bool, len(s.Nodes))
 	for k := range s.Pools {
-		over := v.instances[k] - s.Pools[k].Max
+		over := v.there[k] - s.Pools[k].Max
 		if over <= 0 {
 			continue
 		}

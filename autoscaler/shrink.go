@@ -15,10 +15,8 @@ func shrink(s *State, v *view, scales []Scale) []Cost {
 	var costs []Cost
 	for i := range s.Workloads {
 		surplus := v.live[i] - scales[i].To
-		if s.Workloads[i].Blocked != "" {
-			continue
-		}
-		if surplus <= 0 && !v.marked(s, i) {
+		// When all leave there is nothing to choose.
+		if s.Workloads[i].Blocked != "" || scales[i].To == 0 || surplus <= 0 && !v.marked(s, i) {
 			continue
 		}
 		candidates := v.leavingOrder(s, i)

@@ -1,0 +1,192 @@
+package scenario
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wholescale/wholescale/autoscaler"
+)
+
+// Print writes a State as records that read back to it, each pod and figure spelt out.
+func Print(s autoscaler.State) string {
+	var p printer
+	p.line("now %s", stamp(s.Now))
+	for _, pool := range s.Pools {
+		p.pool(pool)
+	}
+	for _, n := range s.Nodes {
+		p.node(n)
+	}
+	for _, w := range s.Workloads {
+		p.workload(w)
+	}
+	for _, w := range s.Workloads {
+		p.demand(w, s.Pods)
+	}
+	for _, d := range s.Daemons {
+		p.line("daemon %s%s", d.ID, shapeFields(d.Shape))
+	}
+	for _, pod := range s.Pods {
+		p.pod(pod)
+	}
+	for _, m := range s.Memo.Workloads {
+		peaks := make([]string, len(m.Peaks))
+		for i, k := range m.Peaks {
+			peaks[i] = fmt.Sprintf("%d:%d", k.Bucket, k.Value)
+		}
+		p.line("memo %s%s%s%s", m.ID, timeField("panic", m.PanicSince), intField("replicas", m.PanicReplicas), textField("peaks", strings.Join(peaks, ",")))
+	}
+	for _, m := range s.Memo.Nodes {
+		p.line("empty %s%s", m.ID, timeField("since", m.EmptySince))
+	}
+	return p.String()
+}
+
+type printer struct{ strings.Builder }
+
+func (p *printer) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
+
+func (p *printer) pool(v autoscaler.Pool) {
+	p.line("pool %s%s nodes=%d..%d target=%d%s%s join=%s idle=%s%s%s%s%s", v.ID, resourceFields(v.Allocatable), v.Min, v.Max, v.Target,
+		floatField("price", v.PricePerHour), intField("weight", v.Weight), v.Join, v.IdleAfter,
+		labelField("labels", v.Labels), taintField(v.Taints), textField("unknown", v.Unknown), textField("stock-out", v.StockOut))
+}
+
+func (p *printer) node(v autoscaler.Node) {
+	phase := v.Phase.String()
+	if v.Cordoned {
+		phase += ",cordoned"
+	}
+	if v.Draining {
+		phase += ",draining"
+	}
+	pool, instance := string(v.Pool), v.Instance
+	if pool == "" {
+		pool = "-"
+	}
+	if instance == "" {
+		instance = "-"
+	}
+	p.line("node %s %s %s instance=%s%s%s%s%s%s%s", v.ID, pool, phase, instance, resourceFields(v.Allocatable),
+		labelField("labels", v.Labels), taintField(v.Taints), textField("keep", v.Keep), timeField("due", v.Due), timeField("since", v.Since))
+}
+
+func (p *printer) workload(v autoscaler.Workload) {
+	pol := v.Policy
+	initialized := ""
+	if v.Initialized && pol.Initial > 0 {
+		initialized = " initialized=yes"
+	}
+	unreachable := ""
+	if pol.Unreachable {
+		unreachable = " unreachable=yes"
+	}
+	p.line("workload %s%s policy=%s target=%v total=%v%s replicas=%d bounds=%d..%d%s%s window=%s panic-window=%s panic=%v up=%v down=%v delay=%s retention=%s burst=%v start=%s%s%s%s",
+		v.ID, shapeFields(v.Shape), pol.Name, pol.Target, pol.Total, intField("slots", pol.Slots), v.Replicas, pol.Min, pol.Max,
+		intField("initial", pol.Initial), intField("activation", pol.Activation), pol.StableWindow, pol.PanicWindow, pol.PanicThreshold,
+		pol.UpRate, pol.DownRate, pol.ScaleDownDelay, pol.ZeroRetention, pol.BurstCapacity, v.Start,
+		textField("blocked", v.Blocked), initialized, unreachable)
+}
+
+func (p *printer) demand(w autoscaler.Workload, pods []autoscaler.Pod) {
+	d := w.Demand
+	stale := ""
+	if d.Stale {
+		stale = " stale"
+	}
+	loads, sum := []string{}, 0
+	for _, pod := range pods {
+		if pod.Workload == w.ID && pod.Phase == autoscaler.Ready {
+			loads = append(loads, strconv.Itoa(pod.InFlight))
+			sum += pod.InFlight
+		}
+	}
+	if rest := d.InFlight - sum; rest > 0 {
+		loads = append(loads, strconv.Itoa(rest))
+	}
+	p.line("demand %s%s stable=%v panic=%v%s%s%s", w.ID, stale, d.Stable, d.Panic, intField("queued", d.Queued),
+		textField("inflight", strings.Join(loads, ",")), timeField("idle", d.IdleSince))
+}
+
+func (p *printer) pod(v autoscaler.Pod) {
+	mirror := ""
+	if v.Mirror {
+		mirror = " mirror=yes"
+	}
+	p.line("pod %s%s%s%s phase=%s%s%s%s%s%s%s", v.ID, textField("workload", string(v.Workload)), textField("node", string(v.Node)),
+		shapeFields(v.Shape), v.Phase, textField("daemon", v.Daemon), mirror, textField("keep", v.Keep), timeField("since", v.Since),
+		intField("inflight", v.InFlight), intField("cost", v.DeletionCost))
+}
+
+func shapeFields(s autoscaler.Shape) string {
+	tolerates := make([]string, len(s.Tolerations))
+	for i, t := range s.Tolerations {
+		tolerates[i] = t.Key
+		if t.Key == "" {
+			tolerates[i] = "*"
+		}
+		if !t.Exists {
+			tolerates[i] += "=" + t.Value
+		}
+		if t.Effect != "" {
+			tolerates[i] += ":" + t.Effect
+		}
+	}
+	return resourceFields(s.Needs) + labelField("selector", s.Selector) + textField("tolerates", strings.Join(tolerates, ","))
+}
+
+func resourceFields(r autoscaler.Resources) string {
+	return fmt.Sprintf(" cpu=%dm mem=%d pods=%d", r.CPU, r.Memory, r.Pods)
+}
+
+func labelField(key string, labels []autoscaler.Label) string {
+	parts := make([]string, len(labels))
+	for i, l := range labels {
+		parts[i] = l.Key + "=" + l.Value
+	}
+	return textField(key, strings.Join(parts, ","))
+}
+
+func taintField(taints []autoscaler.Taint) string {
+	parts := make([]string, len(taints))
+	for i, t := range taints {
+		parts[i] = t.Key + "=" + t.Value + ":" + t.Effect
+	}
+	return textField("taints", strings.Join(parts, ","))
+}
+
+// textField is " key=value", quoted where a bare word would not read back; nothing for an empty value.
+func textField(key, value string) string {
+	if value == "" {
+		return ""
+	}
+	if strings.ContainsAny(value, " \t\n\"") {
+		value = strconv.Quote(value)
+	}
+	return " " + key + "=" + value
+}
+
+func intField(key string, n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" %s=%d", key, n)
+}
+
+func floatField(key string, f float64) string {
+	if f == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" %s=%v", key, f)
+}
+
+func timeField(key string, t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " " + key + "=" + stamp(t)
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
