@@ -1,0 +1,166 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// NodePool lets Wholescale buy machines of one of the provider's pools. Its nodes carry the label LabelPool.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,shortName=wnp,categories=wholescale
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Target",type=integer,JSONPath=`.status.target`
+// +kubebuilder:printcolumn:name="Ready-nodes",type=integer,JSONPath=`.status.ready`
+// +kubebuilder:printcolumn:name="Coming",type=integer,JSONPath=`.status.coming`
+// +kubebuilder:printcolumn:name="Price",type=number,JSONPath=`.status.pricePerHour`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63",message="metadata.name must be at most 63 characters: it is a label's value"
+type NodePool struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+	// +required
+	Spec NodePoolSpec `json:"spec"`
+	// +optional
+	Status NodePoolStatus `json:"status,omitempty"`
+}
+
+// NodePoolList is a list of them.
+//
+// +kubebuilder:object:root=true
+type NodePoolList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []NodePool `json:"items"`
+}
+
+// NodePoolSpec says what may be bought.
+type NodePoolSpec struct {
+	// +required
+	Provider ProviderRef `json:"provider"`
+
+	// +required
+	Nodes Bounds `json:"nodes"`
+
+	// Labels of a new node, in addition to and before those that the provider tells.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=64
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// Taints of a new node, in addition to those that the provider tells.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Taints []Taint `json:"taints,omitempty"`
+
+	// Pools of a higher weight are bought from first, whatever they cost.
+	// +optional
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	Weight int32 `json:"weight,omitempty"`
+
+	// The price of one node and hour, before what the provider tells, in the same currency for all pools.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000
+	PricePerHour *float64 `json:"pricePerHour,omitempty"`
+
+	// The time from an order to a Ready node that is assumed until it has been learned.
+	// +optional
+	// +kubebuilder:default="60s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="must be from 0s to 1h"
+	Join *metav1.Duration `json:"join,omitempty"`
+
+	// How long a node is empty before it is given back.
+	// +optional
+	// +kubebuilder:default="30s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="must be from 0s to 24h"
+	IdleAfter *metav1.Duration `json:"idleAfter,omitempty"`
+
+	// How long a node may take to be emptied before the try is given up.
+	// +optional
+	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="must be from 1s to 24h"
+	DrainTimeout *metav1.Duration `json:"drainTimeout,omitempty"`
+}
+
+// ProviderRef names what the provider sells.
+type ProviderRef struct {
+	// The provider's id of the pool.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Pool string `json:"pool"`
+}
+
+// Bounds is how many nodes there may be.
+//
+// +kubebuilder:validation:XValidation:rule="self.min <= self.max",fieldPath=.min,reason=FieldValueInvalid,message="must not be above nodes.max"
+type Bounds struct {
+	// +optional
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=15000
+	Min int32 `json:"min,omitempty"`
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=15000
+	Max int32 `json:"max"`
+}
+
+// Taint keeps pods off a node that do not tolerate it.
+type Taint struct {
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=317
+	Key string `json:"key"`
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Value string `json:"value,omitempty"`
+	// +required
+	// +kubebuilder:validation:Enum=NoSchedule;PreferNoSchedule;NoExecute
+	Effect corev1.TaintEffect `json:"effect"`
+}
+
+// NodePoolStatus is what stands. A figure that is not known is absent.
+type NodePoolStatus struct {
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// The nodes last asked for.
+	// +optional
+	Target *int32 `json:"target,omitempty"`
+	// The nodes that there are.
+	// +optional
+	Nodes *int32 `json:"nodes,omitempty"`
+	// The nodes that can take pods.
+	// +optional
+	Ready *int32 `json:"ready,omitempty"`
+	// The nodes that are bought and not yet ready.
+	// +optional
+	Coming *int32 `json:"coming,omitempty"`
+	// The price of one node and hour that is reckoned with.
+	// +optional
+	PricePerHour *float64 `json:"pricePerHour,omitempty"`
+	// Why there are as many as there are.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Reason string `json:"reason,omitempty"`
+}

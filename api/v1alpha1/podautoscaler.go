@@ -1,0 +1,327 @@
+package v1alpha1
+
+import (
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// PodAutoscaler scales one workload on the requests that are held for it and in flight.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Namespaced,shortName=pa,categories=wholescale
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Desired",type=integer,JSONPath=`.status.desiredReplicas`
+// +kubebuilder:printcolumn:name="Ready-pods",type=integer,JSONPath=`.status.readyReplicas`
+// +kubebuilder:printcolumn:name="Queued",type=integer,JSONPath=`.status.queued`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type PodAutoscaler struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+	// +required
+	Spec PodAutoscalerSpec `json:"spec"`
+	// +optional
+	Status PodAutoscalerStatus `json:"status,omitempty"`
+}
+
+// PodAutoscalerList is a list of them.
+//
+// +kubebuilder:object:root=true
+type PodAutoscalerList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []PodAutoscaler `json:"items"`
+}
+
+// PodAutoscalerSpec says what to scale, where its requests come in, and how.
+type PodAutoscalerSpec struct {
+	// The workload, in the same namespace.
+	// +required
+	TargetRef TargetRef `json:"targetRef"`
+
+	// Host names whose requests go to this workload: lower case, without a port, exact or with one leading "*." label.
+	// Without any, the name and namespace of the Service that selects the workload's pods are used.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^(\*\.)?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$`
+	Hosts []string `json:"hosts,omitempty"`
+
+	// Path prefixes, matched by whole segments. Without any, all paths.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=1024
+	// +kubebuilder:validation:items:Pattern=`^/[^?#\s]*$`
+	Paths []string `json:"paths,omitempty"`
+
+	// The port of the pods, by number or by name. Without it, the Service's, or the only one that the pods have.
+	// +optional
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=15
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 && self <= 65535 : self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="must be a number from 1 to 65535 or the name of a port"
+	Port *intstr.IntOrString `json:"port,omitempty"`
+
+	// +optional
+	// +kubebuilder:default={}
+	Concurrency Concurrency `json:"concurrency,omitempty"`
+
+	// +optional
+	// +kubebuilder:default={}
+	Replicas Replicas `json:"replicas,omitempty"`
+
+	// The rules: wholescale has room for each request that is held or in flight at once; kpa is Knative's pod
+	// autoscaler, exactly.
+	// +optional
+	// +kubebuilder:default=wholescale
+	Policy PolicyName `json:"policy,omitempty"`
+
+	// +optional
+	// +kubebuilder:default={}
+	Windows Windows `json:"windows,omitempty"`
+
+	// +optional
+	// +kubebuilder:default={}
+	Rates Rates `json:"rates,omitempty"`
+
+	// How many requests more than now should find room at once; -1 is without limit.
+	// +optional
+	// +kubebuilder:default=211
+	// +kubebuilder:validation:Minimum=-1
+	// +kubebuilder:validation:Maximum=1000000
+	BurstCapacity *int32 `json:"burstCapacity,omitempty"`
+
+	// +optional
+	// +kubebuilder:default={}
+	Timeouts Timeouts `json:"timeouts,omitempty"`
+
+	// +optional
+	Probe Probe `json:"probe,omitempty"`
+
+	// The pods speak HTTP/2 without TLS, as gRPC servers do; otherwise HTTP/1.1.
+	// +optional
+	H2C bool `json:"h2c,omitempty"`
+
+	// The time from a pod's binding to its first answer that is assumed until it has been learned.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="must be from 0s to 1h"
+	PodStart *metav1.Duration `json:"podStart,omitempty"`
+
+	// Change nothing; report only.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
+}
+
+// TargetRef names a workload with a scale subresource.
+type TargetRef struct {
+	// +optional
+	// +kubebuilder:default="apps/v1"
+	// +kubebuilder:validation:MaxLength=253
+	APIVersion string `json:"apiVersion,omitempty"`
+	// +optional
+	// +kubebuilder:default=Deployment
+	// +kubebuilder:validation:MaxLength=63
+	Kind string `json:"kind,omitempty"`
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// Concurrency is how many requests a pod should and can take at once.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.target) || self.limit == 0 || self.target <= double(self.limit)",fieldPath=.target,reason=FieldValueInvalid,message="must not be above concurrency.limit"
+type Concurrency struct {
+	// The requests in flight that a pod should have at full use. Without it: the limit, or 100 when there is none.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:ExclusiveMinimum=true
+	// +kubebuilder:validation:Maximum=1000000
+	Target *float64 `json:"target,omitempty"`
+	// The most requests in flight that a pod is ever sent; 0 is without limit.
+	// +optional
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000
+	Limit int32 `json:"limit,omitempty"`
+	// The percentage of the target to aim for, so that there is room while more pods come.
+	// +optional
+	// +kubebuilder:default=70
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	Utilization int32 `json:"utilization,omitempty"`
+}
+
+// Replicas bounds the replicas.
+//
+// +kubebuilder:validation:XValidation:rule="self.max == 0 || self.min <= self.max",fieldPath=.min,reason=FieldValueInvalid,message="must not be above replicas.max"
+// +kubebuilder:validation:XValidation:rule="self.max == 0 || !has(self.initial) || self.initial <= self.max",fieldPath=.initial,reason=FieldValueInvalid,message="must not be above replicas.max"
+// +kubebuilder:validation:XValidation:rule="self.max == 0 || self.activation <= self.max",fieldPath=.activation,reason=FieldValueInvalid,message="must not be above replicas.max"
+type Replicas struct {
+	// The least; 0 lets an idle workload go to zero.
+	// +optional
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
+	Min int32 `json:"min,omitempty"`
+	// The most; 0 is without limit.
+	// +optional
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
+	Max int32 `json:"max,omitempty"`
+	// The replicas of a workload that was just put under our care. Without it, those that it has.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
+	Initial *int32 `json:"initial,omitempty"`
+	// The least when there is any demand.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	Activation int32 `json:"activation,omitempty"`
+}
+
+// PolicyName chooses the rules.
+//
+// +kubebuilder:validation:Enum=wholescale;kpa
+type PolicyName string
+
+// The policies.
+const (
+	PolicyWholescale PolicyName = "wholescale"
+	PolicyKPA        PolicyName = "kpa"
+)
+
+// Windows are the times over which averages run and decisions wait.
+type Windows struct {
+	// The window of the calm average.
+	// +optional
+	// +kubebuilder:default="60s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('6s') && duration(self) <= duration('1h')",message="must be from 6s to 1h"
+	Stable *metav1.Duration `json:"stable,omitempty"`
+	// The panic window as a percentage of the stable one.
+	// +optional
+	// +kubebuilder:default=10
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	PanicPercentage *float64 `json:"panicPercentage,omitempty"`
+	// The percentage of what the ready pods can take at which panic begins.
+	// +optional
+	// +kubebuilder:default=200
+	// +kubebuilder:validation:Minimum=110
+	// +kubebuilder:validation:Maximum=1000
+	PanicThreshold *float64 `json:"panicThreshold,omitempty"`
+	// The largest wish of this long ago still holds.
+	// +optional
+	// +kubebuilder:default="0s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="must be from 0s to 1h"
+	ScaleDownDelay *metav1.Duration `json:"scaleDownDelay,omitempty"`
+	// The last replica stays this long beyond an idle stable window.
+	// +optional
+	// +kubebuilder:default="0s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="must be from 0s to 24h"
+	ZeroRetention *metav1.Duration `json:"zeroRetention,omitempty"`
+}
+
+// Rates bound one step of the replicas.
+type Rates struct {
+	// At most this many times the ready pods.
+	// +optional
+	// +kubebuilder:default=1000
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:ExclusiveMinimum=true
+	// +kubebuilder:validation:Maximum=1000000
+	Up *float64 `json:"up,omitempty"`
+	// At least the ready pods divided by this.
+	// +optional
+	// +kubebuilder:default=2
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:ExclusiveMinimum=true
+	// +kubebuilder:validation:Maximum=1000000
+	Down *float64 `json:"down,omitempty"`
+}
+
+// Timeouts bound how long a request may take.
+type Timeouts struct {
+	// The longest that a request is held while capacity comes.
+	// +optional
+	// +kubebuilder:default="60s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="must be from 1s to 1h"
+	Hold *metav1.Duration `json:"hold,omitempty"`
+	// From the release of a request to the first byte of the answer. Without it there is no bound.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10ms') && duration(self) <= duration('24h')",message="must be from 10ms to 24h"
+	Response *metav1.Duration `json:"response,omitempty"`
+}
+
+// Probe is what the gateway asks of a new pod before the first request.
+type Probe struct {
+	// The path that must answer 2xx. Without it, a TCP connection is enough.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:Pattern=`^/[^#\s]*$`
+	Path string `json:"path,omitempty"`
+}
+
+// PodAutoscalerStatus is what stands.
+type PodAutoscalerStatus struct {
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// The replicas last asked for.
+	// +optional
+	DesiredReplicas *int32 `json:"desiredReplicas,omitempty"`
+	// The pods that can answer.
+	// +optional
+	ReadyReplicas *int32 `json:"readyReplicas,omitempty"`
+	// The requests held now.
+	// +optional
+	Queued *int32 `json:"queued,omitempty"`
+	// Why the replicas are what they are.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Reason string `json:"reason,omitempty"`
+	// What one pod is taken to need of a node.
+	// +optional
+	Requests *Requests `json:"requests,omitempty"`
+}
+
+// Requests is what one pod is taken to need.
+type Requests struct {
+	// +optional
+	CPU resource.Quantity `json:"cpu,omitempty"`
+	// +optional
+	Memory resource.Quantity `json:"memory,omitempty"`
+	// The pod template requests no CPU or no memory, so a default was assumed.
+	// +optional
+	Defaulted bool `json:"defaulted,omitempty"`
+}
