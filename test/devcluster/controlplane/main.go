@@ -26,6 +26,7 @@ func main() {
 	component := os.Args[1]
 	// The components take their own name from argv[0], as when each is a file of its own.
 	os.Args = append([]string{component}, os.Args[2:]...)
+	allowLoopbackEndpoints()
 	var command *cobra.Command
 	switch component {
 	case "etcd":
