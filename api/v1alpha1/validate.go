@@ -1,0 +1,167 @@
+package v1alpha1
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+var path = regexp.MustCompile(`^/[^?#\s]*$`)
+
+// Validate repeats the schema's rules on an object with its defaults filled, for those that no schema refused: made
+// from annotations, or stored under an older schema. Each error names its field and value.
+func (p *PodAutoscaler) Validate() field.ErrorList { return p.Spec.validate(field.NewPath("spec")) }
+
+func (s *PodAutoscalerSpec) validate(at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if s.TargetRef.Name == "" {
+		errs = append(errs, field.Required(at.Child("targetRef", "name"), "names the workload"))
+	}
+	errs = append(errs, s.validateRoute(at)...)
+	errs = append(errs, s.Concurrency.validate(at.Child("concurrency"))...)
+	errs = append(errs, s.Replicas.validate(at.Child("replicas"))...)
+	if s.Policy != PolicyWholescale && s.Policy != PolicyKPA {
+		errs = append(errs, field.NotSupported(at.Child("policy"), s.Policy, []PolicyName{PolicyWholescale, PolicyKPA}))
+	}
+	w := at.Child("windows")
+	errs = append(errs, between(w.Child("stable"), s.Windows.Stable, 6*time.Second, time.Hour)...)
+	errs = append(errs, within(w.Child("panicPercentage"), s.Windows.PanicPercentage, 1, 100)...)
+	errs = append(errs, within(w.Child("panicThreshold"), s.Windows.PanicThreshold, 110, 1000)...)
+	errs = append(errs, between(w.Child("scaleDownDelay"), s.Windows.ScaleDownDelay, 0, time.Hour)...)
+	errs = append(errs, between(w.Child("zeroRetention"), s.Windows.ZeroRetention, 0, 24*time.Hour)...)
+	errs = append(errs, within(at.Child("rates", "up"), s.Rates.Up, above(1), 1e6)...)
+	errs = append(errs, within(at.Child("rates", "down"), s.Rates.Down, above(1), 1e6)...)
+	errs = append(errs, count(at.Child("burstCapacity"), s.BurstCapacity, -1, 1e6)...)
+	errs = append(errs, between(at.Child("timeouts", "hold"), s.Timeouts.Hold, time.Second, time.Hour)...)
+	errs = append(errs, between(at.Child("timeouts", "response"), s.Timeouts.Response, 10*time.Millisecond, 24*time.Hour)...)
+	errs = append(errs, between(at.Child("podStart"), s.PodStart, 0, time.Hour)...)
+	return errs
+}
+
+func (s *PodAutoscalerSpec) validateRoute(at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if len(s.Hosts) > 32 {
+		errs = append(errs, field.TooMany(at.Child("hosts"), len(s.Hosts), 32))
+	}
+	for i, h := range s.Hosts {
+		for _, wrong := range validation.IsDNS1123Subdomain(strings.TrimPrefix(h, "*.")) {
+			errs = append(errs, field.Invalid(at.Child("hosts").Index(i), h, wrong))
+		}
+	}
+	if len(s.Paths) > 32 {
+		errs = append(errs, field.TooMany(at.Child("paths"), len(s.Paths), 32))
+	}
+	for i, p := range s.Paths {
+		if len(p) > 1024 || !path.MatchString(p) {
+			errs = append(errs, field.Invalid(at.Child("paths").Index(i), p, "must begin with / and have no ?, # or space"))
+		}
+	}
+	if s.Probe.Path != "" && (len(s.Probe.Path) > 1024 || s.Probe.Path[0] != '/' || strings.ContainsAny(s.Probe.Path, "# \t\r\n")) {
+		errs = append(errs, field.Invalid(at.Child("probe", "path"), s.Probe.Path, "must begin with / and have no # or space"))
+	}
+	if s.Port != nil {
+		wrong := validation.IsValidPortNum(s.Port.IntValue())
+		if s.Port.Type == intstr.String {
+			wrong = validation.IsValidPortName(s.Port.StrVal)
+		}
+		for _, w := range wrong {
+			errs = append(errs, field.Invalid(at.Child("port"), s.Port.String(), w))
+		}
+	}
+	return errs
+}
+
+func (c Concurrency) validate(at *field.Path) field.ErrorList {
+	errs := within(at.Child("target"), c.Target, above(0), 1e6)
+	errs = append(errs, count(at.Child("limit"), &c.Limit, 0, 1e6)...)
+	errs = append(errs, count(at.Child("utilization"), &c.Utilization, 1, 100)...)
+	if c.Target != nil && c.Limit > 0 && *c.Target > float64(c.Limit) {
+		errs = append(errs, field.Invalid(at.Child("target"), *c.Target, fmt.Sprintf("must not be above concurrency.limit, which is %d", c.Limit)))
+	}
+	return errs
+}
+
+func (r Replicas) validate(at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, f := range []struct {
+		name  string
+		value *int32
+		least int32
+	}{{"min", &r.Min, 0}, {"max", &r.Max, 0}, {"initial", r.Initial, 0}, {"activation", &r.Activation, 1}} {
+		errs = append(errs, count(at.Child(f.name), f.value, f.least, 100000)...)
+		if f.value != nil && r.Max > 0 && *f.value > r.Max {
+			errs = append(errs, field.Invalid(at.Child(f.name), *f.value, fmt.Sprintf("must not be above replicas.max, which is %d", r.Max)))
+		}
+	}
+	return errs
+}
+
+// Validate repeats the schema's rules; see PodAutoscaler.Validate.
+func (p *NodePool) Validate() field.ErrorList {
+	at := field.NewPath("spec")
+	s := p.Spec
+	var errs field.ErrorList
+	if len(p.Name) > validation.LabelValueMaxLength {
+		errs = append(errs, field.TooLong(field.NewPath("metadata", "name"), p.Name, validation.LabelValueMaxLength))
+	}
+	if s.Provider.Pool == "" {
+		errs = append(errs, field.Required(at.Child("provider", "pool"), "is the provider's id of the pool"))
+	}
+	errs = append(errs, count(at.Child("nodes", "min"), &s.Nodes.Min, 0, 15000)...)
+	errs = append(errs, count(at.Child("nodes", "max"), &s.Nodes.Max, 0, 15000)...)
+	if s.Nodes.Min > s.Nodes.Max {
+		errs = append(errs, field.Invalid(at.Child("nodes", "min"), s.Nodes.Min, fmt.Sprintf("must not be above nodes.max, which is %d", s.Nodes.Max)))
+	}
+	for i, t := range s.Taints {
+		if wrong := validation.IsQualifiedName(t.Key); len(wrong) > 0 {
+			errs = append(errs, field.Invalid(at.Child("taints").Index(i).Child("key"), t.Key, wrong[0]))
+		}
+		switch t.Effect {
+		case "NoSchedule", "PreferNoSchedule", "NoExecute":
+		default:
+			errs = append(errs, field.NotSupported(at.Child("taints").Index(i).Child("effect"), t.Effect, []string{"NoExecute", "NoSchedule", "PreferNoSchedule"}))
+		}
+	}
+	errs = append(errs, count(at.Child("weight"), &s.Weight, 0, 1000)...)
+	errs = append(errs, within(at.Child("pricePerHour"), s.PricePerHour, 0, 1e6)...)
+	errs = append(errs, between(at.Child("join"), s.Join, 0, time.Hour)...)
+	errs = append(errs, between(at.Child("idleAfter"), s.IdleAfter, 0, 24*time.Hour)...)
+	errs = append(errs, between(at.Child("drainTimeout"), s.DrainTimeout, time.Second, 24*time.Hour)...)
+	return errs
+}
+
+// above is the least number greater than x, for bounds that exclude x itself.
+func above(x float64) float64 { return math.Nextafter(x, math.Inf(1)) }
+
+// within refuses NaN too, since no comparison with it holds.
+func within(at *field.Path, value *float64, least, most float64) field.ErrorList {
+	if value == nil || (*value >= least && *value <= most) {
+		return nil
+	}
+	bound := fmt.Sprintf("from %v", least)
+	if whole := math.Floor(least); above(whole) == least {
+		bound = fmt.Sprintf("above %v", whole)
+	}
+	return field.ErrorList{field.Invalid(at, fmt.Sprint(*value), fmt.Sprintf("must be %s to %v", bound, most))}
+}
+
+func count(at *field.Path, value *int32, least, most int32) field.ErrorList {
+	if value == nil || (*value >= least && *value <= most) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(at, *value, fmt.Sprintf("must be from %d to %d", least, most))}
+}
+
+func between(at *field.Path, value *metav1.Duration, least, most time.Duration) field.ErrorList {
+	if value == nil || (value.Duration >= least && value.Duration <= most) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(at, value.Duration.String(), fmt.Sprintf("must be from %s to %s", least, most))}
+}
