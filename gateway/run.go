@@ -1,0 +1,217 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// ErrCut is returned by Run when requests were still open at the end of DrainTimeout and were cut off.
+var ErrCut = errors.New("requests were cut off at the end of the drain timeout")
+
+// Gateway is a gateway whose ports are open. Make it with Listen, and call Run once.
+type Gateway struct {
+	config Config
+	hub    *hub
+	proxy  *proxy
+	link   *link
+
+	plain, secure, admin net.Listener // nil when not configured
+	servers              []*http.Server
+	requests             context.Context // ends when requests are cut off
+	cut                  context.CancelCauseFunc
+}
+
+// Run is Listen and Gateway.Run.
+func Run(ctx context.Context, c Config) error {
+	g, err := Listen(c)
+	if err != nil {
+		return err
+	}
+	return g.Run(ctx)
+}
+
+// Listen checks the configuration and opens the ports. An error says which port is taken.
+func Listen(c Config) (*Gateway, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	c = c.withDefaults()
+	g := &Gateway{config: c, hub: newHub(c)}
+	h := g.hub
+	g.link = &link{hub: h, since: time.Now(), finish: make(chan struct{})}
+	g.proxy = &proxy{hub: h, refuser: refuser{fallback: c.RetryAfter}, log: quiet(c.Logger)}
+	for i, h2c := range []bool{false, true} {
+		g.proxy.protocol[i] = newTransport(c, h.allowed, h2c)
+		h.probeWith[i] = probeBy(newTransport(c, h.allowed, h2c))
+	}
+	g.requests, g.cut = context.WithCancelCause(context.Background())
+	for _, port := range []struct {
+		field, address string
+		into           *net.Listener
+	}{{"Listen", c.Listen, &g.plain}, {"ListenTLS", c.ListenTLS, &g.secure}, {"Admin", c.Admin, &g.admin}} {
+		if port.address == "" {
+			continue
+		}
+		l, err := net.Listen("tcp", port.address)
+		if err != nil {
+			g.closePorts()
+			return nil, fmt.Errorf("gateway.Config.%s: listen on %s (is another process there? choose another port): %w",
+				port.field, port.address, err)
+		}
+		*port.into = l
+	}
+	return g, nil
+}
+
+func (g *Gateway) closePorts() {
+	for _, l := range []net.Listener{g.plain, g.secure, g.admin} {
+		if l != nil {
+			_ = l.Close() // nothing was served on it
+		}
+	}
+}
+
+// Addr is where HTTP without TLS is served; nil when it is not.
+func (g *Gateway) Addr() net.Addr { return addr(g.plain) }
+
+// AddrTLS is where HTTP over TLS is served; nil when it is not.
+func (g *Gateway) AddrTLS() net.Addr { return addr(g.secure) }
+
+// AdminAddr is where the admin endpoints are; nil when there are none.
+func (g *Gateway) AdminAddr() net.Addr { return addr(g.admin) }
+
+func addr(l net.Listener) net.Addr {
+	if l == nil {
+		return nil
+	}
+	return l.Addr()
+}
+
+// Run serves until ctx ends, then drains: /readyz says no; new requests are taken for DrainDelay; then no more are
+// accepted, and those that are held or in flight get DrainTimeout; then the controller gets the last figures and
+// Goodbye. It returns nil when all requests ended by themselves, ErrCut when some were cut off, and at once with an
+// error when a port breaks.
+func (g *Gateway) Run(ctx context.Context) error {
+	failed := make(chan error, 3)
+	var serving sync.WaitGroup
+	serve := func(l net.Listener, s *http.Server, secure bool) {
+		if l == nil {
+			return
+		}
+		g.servers = append(g.servers, s)
+		serving.Go(func() {
+			err := s.Serve
+			if secure {
+				err = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
+			}
+			if err := err(l); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve on %s: %w", l.Addr(), err)
+			}
+		})
+	}
+	if g.plain != nil {
+		serve(clientListener{g.plain}, g.server(false), false)
+	}
+	if g.secure != nil {
+		serve(clientListener{g.secure}, g.server(true), true)
+	}
+	admin := &http.Server{Handler: g.adminHandler(), ReadHeaderTimeout: g.config.ReadHeaderTimeout}
+	public := len(g.servers)
+	if g.admin != nil {
+		serve(g.admin, admin, false)
+	}
+	linkCtx, stopLink := context.WithCancel(context.Background())
+	var linking sync.WaitGroup
+	linking.Go(func() { g.link.run(linkCtx) })
+
+	var err error
+	select {
+	case <-ctx.Done():
+		err = g.drain(g.servers[:public])
+	case err = <-failed:
+		g.cut(refuseStopping)
+		for _, s := range g.servers[:public] {
+			_ = s.Close() // the error to tell is the port's
+		}
+		g.proxy.handlers.Wait()
+	}
+	close(g.link.finish)
+	end := time.AfterFunc(2*goodbyeWait, stopLink)
+	linking.Wait()
+	end.Stop()
+	stopLink()
+	g.hub.close()
+	_ = admin.Close() // its answers matter to nobody any more
+	serving.Wait()
+	for _, t := range g.proxy.protocol {
+		t.(*http.Transport).CloseIdleConnections()
+	}
+	return err
+}
+
+// server is a public listener's; secure adds HTTP/2 by ALPN, otherwise HTTP/2 is spoken to clients that begin with it.
+func (g *Gateway) server(secure bool) *http.Server {
+	c := g.config
+	s := &http.Server{
+		Handler:           g.proxy,
+		ReadHeaderTimeout: c.ReadHeaderTimeout,
+		IdleTimeout:       c.IdleTimeout,
+		MaxHeaderBytes:    c.MaxHeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: c.MaxStreams},
+		Protocols:         new(http.Protocols),
+		ConnContext:       withConn,
+		BaseContext:       func(net.Listener) context.Context { return g.requests },
+		ErrorLog:          quiet(c.Logger),
+	}
+	s.Protocols.SetHTTP1(true)
+	if secure {
+		s.Protocols.SetHTTP2(true)
+		s.TLSConfig = c.TLS.Clone()
+	} else {
+		s.Protocols.SetUnencryptedHTTP2(true)
+	}
+	return s
+}
+
+// drain ends the public servers and reports whether requests had to be cut off.
+func (g *Gateway) drain(servers []*http.Server) error {
+	c := g.config
+	c.Logger.Info("draining", zap.Duration("delay", c.DrainDelay), zap.Duration("timeout", c.DrainTimeout))
+	g.proxy.draining.Store(true)
+	time.Sleep(c.DrainDelay)
+	limit, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		var all sync.WaitGroup
+		for _, s := range servers {
+			all.Go(func() { _ = s.Shutdown(limit) }) // its error is limit's, which is told below
+		}
+		all.Wait()
+		g.proxy.handlers.Wait() // upgraded connections, which Shutdown does not wait for
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-limit.Done():
+	}
+	g.hub.refuseAll(refuseStopping)
+	g.cut(refuseStopping)
+	select { // a moment to say so to those who waited
+	case <-ended:
+	case <-time.After(time.Second):
+	}
+	for _, s := range servers {
+		_ = s.Close() // the error to tell is ErrCut
+	}
+	<-ended
+	return ErrCut
+}
