@@ -133,12 +133,27 @@ func (m *Memory) State(now time.Time, c Cluster) State {
 		p := &c.Pools[i]
 		p.Join = lead(m.joins[p.ID], cmp.Or(p.Join, defaultJoin))
 	}
+	dueNodes(&c)
 	m.podLoads(&c)
 	return State{Now: now, Workloads: c.Workloads, Pools: c.Pools, Nodes: c.Nodes, Pods: c.Pods, Daemons: c.Daemons, Memo: m.memo}
 }
 
 // Stale says that demand is not known at now: no gateway has reported, or one is overdue.
 func (m *Memory) Stale(now time.Time) bool { return m.stale(now) }
+
+// dueNodes expects each coming node, of which the driver does not know better, when its pool's machines usually join.
+func dueNodes(c *Cluster) {
+	for i := range c.Nodes {
+		n := &c.Nodes[i]
+		if n.Phase != Coming || !n.Due.IsZero() || n.Since.IsZero() {
+			continue
+		}
+		k, ok := slices.BinarySearchFunc(c.Pools, n.Pool, func(p Pool, id PoolID) int { return cmp.Compare(p.ID, id) })
+		if ok {
+			n.Due = n.Since.Add(c.Pools[k].Join)
+		}
+	}
+}
 
 func (m *Memory) demand(id WorkloadID) *demandMemory {
 	w := m.workloads[id]

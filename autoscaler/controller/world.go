@@ -1,0 +1,255 @@
+package controller
+
+import (
+	"sync"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/wholescale/wholescale/api/v1alpha1"
+	"github.com/wholescale/wholescale/autoscaler"
+)
+
+// world is what the API server says, by "namespace/name", translated once for each change and not once for each look.
+// Informers write it; the loop and the links read it.
+type world struct {
+	mu          sync.Mutex
+	pods        map[string]*podRecord
+	nodes       map[string]*nodeRecord
+	targets     map[autoscaler.WorkloadID]*target
+	owners      map[string]string // ReplicaSet -> Deployment, both "namespace/name"
+	daemons     map[string]autoscaler.Daemon
+	budgets     map[string]budget
+	rivals      map[string]rival
+	services    map[string]service
+	autoscalers map[string]*v1alpha1.PodAutoscaler
+	pools       map[string]*v1alpha1.NodePool
+
+	// changed has a token while something has changed that the loop has not looked at.
+	changed chan struct{}
+	// podChanged is told of each pod whose address or readiness changed, and of each that is gone.
+	podChanged func(id autoscaler.WorkloadID, p *podRecord, gone bool)
+}
+
+// podRecord is a pod with what the links need beside the core's view.
+type podRecord struct {
+	autoscaler.Pod
+	namespace, name string
+	labels          labels.Set
+	controller      string // "ReplicaSet/name"; empty for a pod that nobody would replace
+	ip              string
+	ports           []int32
+	ready           bool
+}
+
+// nodeRecord is a Node without what only the provider knows (pool and instance).
+type nodeRecord struct {
+	autoscaler.Node
+	providerID string
+	poolLabel  string
+	ready      bool
+	// settling: it carries a taint of Kubernetes' own that goes away by itself (not ready, network, uninitialized).
+	settling bool
+}
+
+// target is a Deployment or StatefulSet, whether it is ours to scale or not.
+type target struct {
+	id              autoscaler.WorkloadID
+	namespace, name string
+	kind            string // Deployment or StatefulSet
+	uid             string
+	replicas        int
+	shape           autoscaler.Shape
+	defaulted       bool // the shape has a request that the pod template does not state
+	annotations     map[string]string
+	podLabels       labels.Set
+	port            int32 // the first container port; 0 when there is none
+	portsByName     map[string]int32
+}
+
+type budget struct {
+	namespace, name string
+	selector        labels.Selector
+	allowed         int32
+}
+
+// rival is an HPA, by the target that it scales.
+type rival struct{ namespace, name, kind, target string }
+
+type service struct {
+	namespace, name string
+	selector        labels.Selector
+	port            string // its first target port: a number or a name
+}
+
+func newWorld() *world {
+	return &world{
+		pods: map[string]*podRecord{}, nodes: map[string]*nodeRecord{}, targets: map[autoscaler.WorkloadID]*target{},
+		owners: map[string]string{}, daemons: map[string]autoscaler.Daemon{}, budgets: map[string]budget{},
+		rivals: map[string]rival{}, services: map[string]service{}, autoscalers: map[string]*v1alpha1.PodAutoscaler{},
+		pools: map[string]*v1alpha1.NodePool{}, changed: make(chan struct{}, 1), podChanged: func(autoscaler.WorkloadID, *podRecord, bool) {},
+	}
+}
+
+// setPodChanged names who is told of pods from now on.
+func (w *world) setPodChanged(f func(id autoscaler.WorkloadID, p *podRecord, gone bool)) {
+	w.mu.Lock()
+	w.podChanged = f
+	w.mu.Unlock()
+}
+
+func (w *world) nudge() {
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
+}
+
+// put and drop are what an informer's handlers do, under the lock, for one kind of object.
+func put[V any](w *world, m map[string]V, key string, v V) {
+	w.mu.Lock()
+	m[key] = v
+	w.mu.Unlock()
+	w.nudge()
+}
+
+func drop[V any](w *world, m map[string]V, key string) {
+	w.mu.Lock()
+	delete(m, key)
+	w.mu.Unlock()
+	w.nudge()
+}
+
+func (w *world) putPod(p *corev1.Pod) {
+	r := translatePod(p)
+	w.mu.Lock()
+	old := w.pods[string(r.ID)]
+	if old != nil && old.Phase == r.Phase {
+		// The moment that we saw it bound is finer than the API's whole seconds.
+		r.Since = old.Since
+	}
+	w.pods[string(r.ID)] = r
+	id, tell := w.workloadOf(r), w.podChanged
+	w.mu.Unlock()
+	if id != "" && (old == nil || old.ip != r.ip || old.ready != r.ready || old.Phase != r.Phase) {
+		tell(id, r, false)
+	}
+	w.nudge()
+}
+
+func (w *world) dropPod(key string) {
+	w.mu.Lock()
+	old := w.pods[key]
+	delete(w.pods, key)
+	id := autoscaler.WorkloadID("")
+	if old != nil {
+		id = w.workloadOf(old)
+	}
+	tell := w.podChanged
+	w.mu.Unlock()
+	if id != "" {
+		tell(id, old, true)
+	}
+	w.nudge()
+}
+
+func (w *world) putTarget(t *target) {
+	w.mu.Lock()
+	w.targets[t.id] = t
+	w.mu.Unlock()
+	w.nudge()
+}
+
+func (w *world) dropTarget(id autoscaler.WorkloadID) {
+	w.mu.Lock()
+	delete(w.targets, id)
+	w.mu.Unlock()
+	w.nudge()
+}
+
+func (w *world) putBudget(b *policyv1.PodDisruptionBudget) {
+	selector, ok := selectorOf(b.Spec.Selector)
+	if !ok {
+		return
+	}
+	put(w, w.budgets, keyOf(b), budget{namespace: b.Namespace, name: b.Name, selector: selector, allowed: b.Status.DisruptionsAllowed})
+}
+
+func (w *world) putRival(h *autoscalingv2.HorizontalPodAutoscaler) {
+	put(w, w.rivals, keyOf(h), rival{namespace: h.Namespace, name: h.Name, kind: h.Spec.ScaleTargetRef.Kind, target: h.Spec.ScaleTargetRef.Name})
+}
+
+func (w *world) putService(s *corev1.Service) {
+	if len(s.Spec.Selector) == 0 || s.Spec.Type == corev1.ServiceTypeExternalName {
+		drop(w, w.services, keyOf(s))
+		return
+	}
+	v := service{namespace: s.Namespace, name: s.Name, selector: labels.SelectorFromSet(s.Spec.Selector)}
+	if len(s.Spec.Ports) > 0 {
+		v.port = s.Spec.Ports[0].TargetPort.String()
+	}
+	put(w, w.services, keyOf(s), v)
+}
+
+func (w *world) putOwner(rs *appsv1.ReplicaSet) {
+	for _, o := range rs.OwnerReferences {
+		if o.Kind != "Deployment" {
+			continue
+		}
+		w.mu.Lock()
+		_, known := w.owners[keyOf(rs)]
+		w.mu.Unlock()
+		put(w, w.owners, keyOf(rs), rs.Namespace+"/"+o.Name)
+		if !known {
+			w.adoptPods(rs.Namespace, "ReplicaSet/"+rs.Name)
+		}
+	}
+}
+
+// adoptPods tells of pods that came before the ReplicaSet that says whose they are.
+func (w *world) adoptPods(namespace, controller string) {
+	w.mu.Lock()
+	var list []*podRecord
+	for _, p := range w.pods {
+		if p.namespace == namespace && p.controller == controller {
+			list = append(list, p)
+		}
+	}
+	id := autoscaler.WorkloadID("")
+	if len(list) > 0 {
+		id = w.workloadOf(list[0])
+	}
+	tell := w.podChanged
+	w.mu.Unlock()
+	for _, p := range list {
+		tell(id, p, false)
+	}
+}
+
+// podsOf lists a workload's pods.
+func (w *world) podsOf(id autoscaler.WorkloadID) []*podRecord {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var list []*podRecord
+	for _, p := range w.pods {
+		if w.workloadOf(p) == id {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// workloadOf is the workload that a pod belongs to, whether it is ours to scale or not; empty for none. The lock is held.
+func (w *world) workloadOf(p *podRecord) autoscaler.WorkloadID {
+	kind, name := cutKind(p.controller)
+	switch kind {
+	case "ReplicaSet":
+		return autoscaler.WorkloadID(w.owners[p.namespace+"/"+name])
+	case "StatefulSet":
+		return workloadID("StatefulSet", p.namespace, name)
+	}
+	return ""
+}
