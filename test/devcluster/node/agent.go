@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -143,9 +144,17 @@ func (a *agent) watch(ctx context.Context, which watched, handler cache.Resource
 		func(o *metav1.ListOptions) { o.FieldSelector = which.selector.String() })
 	_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
 		ListerWatcher: list, ObjectType: which.object, Handler: handler,
-		Transform: cache.TransformStripManagedFields(),
+		Transform: stripManagedFields,
 	})
 	informer.RunWithContext(ctx)
+}
+
+// stripManagedFields drops the largest part of an object that nobody here reads.
+func stripManagedFields(object any) (any, error) {
+	if meta, err := apimeta.Accessor(object); err == nil {
+		meta.SetManagedFields(nil)
+	}
+	return object, nil
 }
 
 // assigned starts a new pod or tells a running one of its change.

@@ -44,7 +44,7 @@ type pod struct {
 	graceGiven  *time.Duration // nil until the pod is told to end
 	evicted     bool           // the machine ends, so the object goes, too
 	initialized bool
-	worked      bool // no container will start any more
+	worked      bool   // no container will start any more
 	failure     string // why the pod failed as a whole
 	written     *corev1.PodStatus
 }
