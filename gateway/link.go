@@ -164,10 +164,10 @@ func (l *link) report(stream wire.Link_ConnectClient, now time.Time, urgent bool
 	r, firsts := l.hub.report(l.since, now)
 	l.sequence++
 	r.Sequence, l.since = l.sequence, now
+	sent := time.Now().UnixNano()
 	if err := stream.Send(&wire.ConnectRequest{Message: &wire.ConnectRequest_Report{Report: r}}); err != nil {
 		return err
 	}
-	sent := time.Now().UnixNano()
 	for _, rec := range firsts {
 		rec.write(func(s *stages) { s.QueuedReport = sent })
 	}

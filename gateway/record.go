@@ -14,7 +14,7 @@ const recordsKept = 4096
 type stages struct {
 	Workload     string `json:"workload"`
 	Arrived      int64  `json:"arrivedUnixNano"`
-	QueuedReport int64  `json:"queuedReportUnixNano"` // the first report that counts it has been sent
+	QueuedReport int64  `json:"queuedReportUnixNano"` // the first report that counts it was sent
 	Endpoint     int64  `json:"endpointUnixNano"`     // the pod it went to became known
 	Probed       int64  `json:"probedUnixNano"`       // that pod's probe passed
 	Released     int64  `json:"releasedUnixNano"`
