@@ -1,0 +1,83 @@
+// Package report is what a run of traffic came to, real or simulated: one set of figures, one series over time, and their
+// forms for people (text, HTML) and programs (JSON).
+package report
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// Run is one run: figures, and how they came about over time.
+type Run struct {
+	// Name tells runs apart in a report, such as "measured" or "simulated".
+	Name    string
+	Summary Summary
+	// Series is sorted by time and has a point each second or so.
+	Series []Point
+}
+
+// Summary is the figures of a run. Milliseconds and seconds are of wall time, or of virtual time when simulated.
+type Summary struct {
+	Requests int `json:"requests"`
+	Answered int `json:"answered"`
+	Errors   int `json:"errors"`
+	// HeldRequests had to wait for room.
+	HeldRequests int `json:"heldRequests"`
+	// WaitMs is from a request's arrival to its release to a pod, over all requests.
+	WaitMs Quantiles `json:"waitMs"`
+	// RequestToScaleMs is from the arrival of a request that had to wait to the acknowledged scale that it caused, and
+	// RequestToBuyMs to the provider having the target.
+	RequestToScaleMs Quantiles `json:"requestToScaleMs"`
+	RequestToBuyMs   Quantiles `json:"requestToBuyMs"`
+	// NodeJoinMs is from the order to a ready node, PodStartMs from bound to ready; medians.
+	NodeJoinMs float64 `json:"nodeJoinMs"`
+	PodStartMs float64 `json:"podStartMs"`
+	// FirstAnswerMs is from the first request's arrival to its answer's first byte.
+	FirstAnswerMs float64 `json:"firstAnswerMs"`
+	ReplicasMax   int     `json:"replicasMax"`
+	NodesMax      int     `json:"nodesMax"`
+	// PodSeconds and NodeSeconds are what was there, ready or not, times how long.
+	PodSeconds  float64 `json:"podSeconds"`
+	NodeSeconds float64 `json:"nodeSeconds"`
+	// Cost is NodeSeconds at the nodes' prices.
+	Cost       float64 `json:"cost"`
+	PodsAtEnd  int     `json:"podsAtEnd"`
+	NodesAtEnd int     `json:"nodesAtEnd"`
+}
+
+// Quantiles are the middle and the tail of something measured, in milliseconds; zero when nothing was.
+type Quantiles struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+}
+
+// Point is the state of things at a moment. Arrivals is a rate over the time since the point before.
+type Point struct {
+	At          time.Duration // since the run began
+	Arrivals    float64       // requests per second
+	Held        int
+	InFlight    int
+	Wanted      int // replicas
+	Ready       int // replicas
+	NodesComing int
+	NodesReady  int
+	Cost        float64 // so far
+}
+
+// QuantilesOf are the nearest-rank quantiles of durations, which it sorts.
+func QuantilesOf(d []time.Duration) Quantiles {
+	slices.Sort(d)
+	return Quantiles{P50: Milliseconds(Rank(d, 0.50)), P99: Milliseconds(Rank(d, 0.99))}
+}
+
+// Rank is the smallest of the sorted durations that at least q of them do not exceed; 0 of none.
+func Rank(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[min(max(int(math.Ceil(q*float64(len(sorted))))-1, 0), len(sorted)-1)]
+}
+
+// Milliseconds is d in milliseconds, to the microsecond.
+func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

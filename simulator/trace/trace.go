@@ -1,0 +1,51 @@
+// Package trace reads recorded traffic. A trace is a row of requests in order of arrival; readers stream, say which line
+// and column they cannot read, and lose nothing silently.
+package trace
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Request is one request of a trace.
+type Request struct {
+	// At is when it arrived, since the trace's first request.
+	At time.Duration
+	// Workload is whom it was for; empty when the trace has one alone.
+	Workload string
+	// Service is how long it kept a pod busy.
+	Service time.Duration
+}
+
+// Error is a place in a file that cannot be read.
+type Error struct {
+	File   string
+	Line   int    // from 1
+	Column string // its name; empty when the whole line is meant
+	Err    error
+}
+
+func (e *Error) Error() string {
+	if e.Column == "" {
+		return fmt.Sprintf("%s:%d: %v", e.File, e.Line, e.Err)
+	}
+	return fmt.Sprintf("%s:%d: column %s: %v", e.File, e.Line, e.Column, e.Err)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// ErrEmpty is a trace without a request.
+var ErrEmpty = errors.New("there is no request in it")
+
+// Slice is the requests that arrived within length of from, with times counted from from.
+func Slice(all []Request, from, length time.Duration) []Request {
+	var cut []Request
+	for _, r := range all {
+		if r.At >= from && r.At < from+length {
+			r.At -= from
+			cut = append(cut, r)
+		}
+	}
+	return cut
+}
