@@ -111,20 +111,25 @@ func (b *clientBody) broken() bool { return b != nil && b.failed.Load() }
 // done ends the body after the answer. What the client still sends is swallowed for a moment, so that it gets to read the
 // answer; if that is not all, the connection is sealed: the rest of a body must never be taken for a next request.
 func (b *clientBody) done() {
-	if b == nil || b.ended.Load() || (b.expects && !b.touched.Load()) { // net/http closes after an unanswered Expect
+	if b == nil || b.ended.Load() {
 		return
 	}
 	_ = b.control.Flush() // a client that is gone needs no answer
-	if !b.failed.Load() {
+	// A client that waits for "100 Continue" sends nothing more after a final answer.
+	if !b.failed.Load() && (!b.expects || b.touched.Load()) {
 		_ = b.control.SetReadDeadline(time.Now().Add(lingerTime))
 		if n, err := io.CopyN(io.Discard, b.ReadCloser, lingerBytes); n < lingerBytes && errors.Is(err, io.EOF) {
 			_ = b.control.SetReadDeadline(time.Time{})
 			return
 		}
 	}
-	if b.conn != nil {
-		b.conn.seal()
+	if b.conn == nil {
+		return
 	}
+	b.conn.seal()
+	// Closed here and not by net/http after the handler: at the body's end it begins to watch the connection, and would
+	// then, in full duplex, do so while it already reads the next request.
+	_ = b.ReadCloser.Close()
 }
 
 // As net/http does for answers that come before the end of a body.

@@ -156,6 +156,7 @@ func startGateway(t *testing.T, link string, change ...func(*Config)) *running {
 	transport := &http.Transport{MaxIdleConnsPerHost: 100}
 	r := &running{Gateway: g, url: "http://" + g.Addr().String(), client: &http.Client{Transport: transport}}
 	r.stop = sync.OnceValue(func() error {
+		transport.CloseIdleConnections()
 		cancel()
 		err := <-ended
 		transport.CloseIdleConnections()
@@ -201,6 +202,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   string
+	closes bool // the connection ends with this answer
 	err    error
 }
 
@@ -222,7 +224,7 @@ func (g *running) do(req *http.Request) answer {
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
-	return answer{status: res.StatusCode, header: res.Header, body: string(b), err: err}
+	return answer{status: res.StatusCode, header: res.Header, body: string(b), closes: res.Close, err: err}
 }
 
 func (g *running) start(ctx context.Context, path string) <-chan answer {

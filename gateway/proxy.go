@@ -103,6 +103,7 @@ type exchange struct {
 	in       *http.Request
 	w        http.ResponseWriter
 	cancel   context.CancelCauseFunc
+	forward  httputil.ReverseProxy
 	body     *clientBody // nil when the request has none
 
 	arrived  time.Time
@@ -135,7 +136,7 @@ func (x *exchange) serve() {
 		x.refuse(no)
 		return
 	}
-	forward := httputil.ReverseProxy{
+	x.forward = httputil.ReverseProxy{
 		Rewrite:       x.rewrite,
 		Transport:     x,
 		FlushInterval: -1, // each write of a pod is passed on at once
@@ -143,7 +144,7 @@ func (x *exchange) serve() {
 		ErrorHandler:  func(_ http.ResponseWriter, _ *http.Request, err error) { x.broke(err) },
 		ErrorLog:      x.proxy.log,
 	}
-	forward.ServeHTTP(x.w, x.in)
+	x.forward.ServeHTTP(x.w, x.in)
 }
 
 // wait holds the request until it has a pod; the refusal says why it got none.
@@ -188,6 +189,7 @@ func (x *exchange) rewrite(r *httputil.ProxyRequest) {
 	}
 	r.Out.URL.RawQuery = r.In.URL.RawQuery
 	r.Out.URL.Scheme = "http"
+	r.Out.Trailer = r.In.Trailer // the map itself: the client's trailers are in it once its body has been read
 	r.Out.Host = r.In.Host
 }
 
@@ -248,6 +250,15 @@ func (x *exchange) again() *refusal {
 // answered notes the first byte of the pod's answer.
 func (x *exchange) answered(res *http.Response) {
 	x.how, x.status = outcomeAnswered, res.StatusCode
+	if len(res.Trailer) > 0 && x.in.ProtoMajor == 1 {
+		res.Header.Del("Content-Length") // HTTP/1.1 has trailers only after chunks
+		res.ContentLength = -1
+	}
+	if res.ContentLength == 0 {
+		// A flush before the end would part the head from the end of the stream, which gRPC's answers without a message
+		// ("trailers-only") must have in one.
+		x.forward.FlushInterval = 0
+	}
 	if x.waiter == nil {
 		return
 	}
@@ -265,10 +276,10 @@ func (x *exchange) broke(err error) {
 		no = refuseSlow
 	case errors.Is(cause, refuseStopping):
 		no = refuseStopping
+	case x.body.broken(): // before the next, as it ends the request's context, too
+		no = refuseBody
 	case cause != nil:
 		no = refuseGone
-	case x.body.broken():
-		no = refuseBody
 	default:
 		no = refuseBroken
 		x.proxy.hub.config.Logger.Info("a pod broke off", zap.String("workload", x.workload.name),

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,6 +25,7 @@ type Gateway struct {
 
 	plain, secure, admin net.Listener // nil when not configured
 	servers              []*http.Server
+	open                 atomic.Int64    // client connections, without upgraded ones
 	requests             context.Context // ends when requests are cut off
 	cut                  context.CancelCauseFunc
 }
@@ -167,6 +169,7 @@ func (g *Gateway) server(secure bool) *http.Server {
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: c.MaxStreams},
 		Protocols:         new(http.Protocols),
 		ConnContext:       withConn,
+		ConnState:         g.count,
 		BaseContext:       func(net.Listener) context.Context { return g.requests },
 		ErrorLog:          quiet(c.Logger),
 	}
@@ -174,10 +177,35 @@ func (g *Gateway) server(secure bool) *http.Server {
 	if secure {
 		s.Protocols.SetHTTP2(true)
 		s.TLSConfig = c.TLS.Clone()
+		s.TLSConfig.NextProtos = nil // net/http fills in what Protocols says
 	} else {
 		s.Protocols.SetUnencryptedHTTP2(true)
 	}
 	return s
+}
+
+func (g *Gateway) count(_ net.Conn, s http.ConnState) {
+	switch s {
+	case http.StateNew:
+		g.open.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		g.open.Add(-1)
+	}
+}
+
+// settleTime is for busy HTTP/1.1 clients to be told "Connection: close" in an answer: a connection that is closed while
+// the next request is under way on it loses that request.
+const settleTime = 500 * time.Millisecond
+
+// settle goes on accepting for DrainDelay, and for settleTime as long as there are client connections.
+func (g *Gateway) settle() {
+	begin := time.Now()
+	time.Sleep(g.config.DrainDelay)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for g.open.Load() > 0 && time.Since(begin) < settleTime {
+		<-tick.C
+	}
 }
 
 // drain ends the public servers and reports whether requests had to be cut off.
@@ -185,7 +213,7 @@ func (g *Gateway) drain(servers []*http.Server) error {
 	c := g.config
 	c.Logger.Info("draining", zap.Duration("delay", c.DrainDelay), zap.Duration("timeout", c.DrainTimeout))
 	g.proxy.draining.Store(true)
-	time.Sleep(c.DrainDelay)
+	g.settle()
 	limit, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
 	defer cancel()
 	ended := make(chan struct{})
