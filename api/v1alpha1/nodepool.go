@@ -108,7 +108,7 @@ type ProviderRef struct {
 
 // Bounds is how many nodes there may be.
 //
-// +kubebuilder:validation:XValidation:rule="self.min <= self.max",fieldPath=.min,reason=FieldValueInvalid,message="must not be above nodes.max"
+// +kubebuilder:validation:XValidation:rule="!has(self.min) || self.min <= self.max",fieldPath=.min,reason=FieldValueInvalid,message="must not be above nodes.max"
 type Bounds struct {
 	// +optional
 	// +kubebuilder:default=0

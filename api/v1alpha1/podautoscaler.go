@@ -138,7 +138,7 @@ type TargetRef struct {
 
 // Concurrency is how many requests a pod should and can take at once.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.target) || self.limit == 0 || self.target <= double(self.limit)",fieldPath=.target,reason=FieldValueInvalid,message="must not be above concurrency.limit"
+// +kubebuilder:validation:XValidation:rule="!has(self.target) || !has(self.limit) || self.limit == 0 || self.target <= double(self.limit)",fieldPath=.target,reason=FieldValueInvalid,message="must not be above concurrency.limit"
 type Concurrency struct {
 	// The requests in flight that a pod should have at full use. Without it: the limit, or 100 when there is none.
 	// +optional
@@ -162,9 +162,9 @@ type Concurrency struct {
 
 // Replicas bounds the replicas.
 //
-// +kubebuilder:validation:XValidation:rule="self.max == 0 || self.min <= self.max",fieldPath=.min,reason=FieldValueInvalid,message="must not be above replicas.max"
-// +kubebuilder:validation:XValidation:rule="self.max == 0 || !has(self.initial) || self.initial <= self.max",fieldPath=.initial,reason=FieldValueInvalid,message="must not be above replicas.max"
-// +kubebuilder:validation:XValidation:rule="self.max == 0 || self.activation <= self.max",fieldPath=.activation,reason=FieldValueInvalid,message="must not be above replicas.max"
+// +kubebuilder:validation:XValidation:rule="!has(self.max) || self.max == 0 || !has(self.min) || self.min <= self.max",fieldPath=.min,reason=FieldValueInvalid,message="must not be above replicas.max"
+// +kubebuilder:validation:XValidation:rule="!has(self.max) || self.max == 0 || !has(self.initial) || self.initial <= self.max",fieldPath=.initial,reason=FieldValueInvalid,message="must not be above replicas.max"
+// +kubebuilder:validation:XValidation:rule="!has(self.max) || self.max == 0 || !has(self.activation) || self.activation <= self.max",fieldPath=.activation,reason=FieldValueInvalid,message="must not be above replicas.max"
 type Replicas struct {
 	// The least; 0 lets an idle workload go to zero.
 	// +optional
