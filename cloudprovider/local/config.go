@@ -18,7 +18,7 @@ type Config struct {
 	MachineCommand []string `yaml:"machineCommand"`
 	// State is the folder for targets, tokens, epochs and logs. Required; made when it is not there.
 	State string `yaml:"state"`
-	// StopGrace is from SIGTERM to SIGKILL; 0 is 15s.
+	// StopGrace is from SIGTERM to SIGKILL; 0 is 45s, longer than a machine gives its pods.
 	StopGrace Duration `yaml:"stopGrace"`
 	// Pools are what can be bought; ids are unique. At least one.
 	Pools []PoolConfig `yaml:"pools"`

@@ -24,7 +24,8 @@ import (
 // poolLabel is api/v1alpha1's LabelPool.
 const poolLabel = "autoscaling.wholescale.dev/pool"
 
-const defaultStopGrace = 15 * time.Second
+// defaultStopGrace is longer than the 30 s that a machine gives its pods.
+const defaultStopGrace = 45 * time.Second
 
 // Provider is a cloudprovider.Provider whose machines are processes. One at a time may use a state folder.
 type Provider struct {
