@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -186,7 +187,7 @@ func TestHoldTimeoutIs504(t *testing.T) {
 	c.hold(t, &wire.Hold{Workload: "default/shop", Reason: "the node is late"})
 	eventually(t, "the hold is known", func() bool {
 		a := g.get(t.Context(), "/")
-		if a.status != 504 || a.header.Get("Retry-After") == "" {
+		if a.status != 504 || a.header.Get("Retry-After") == "" || a.header.Get("X-Wholescale-Held") == "" {
 			t.Fatalf("answer: %+v", a)
 		}
 		return strings.Contains(a.body, "hold timeout of 50ms: the node is late")
@@ -301,5 +302,110 @@ func TestRefusedAddressIsNotDialled(t *testing.T) {
 	eventually(t, "both were refused", func() bool { return g.hub.counts.refusedAddresses.Load() == 2 })
 	if u := g.hub.list()[0].usage(); u.probed+u.not != 0 {
 		t.Errorf("pods: %+v", u)
+	}
+}
+
+// TestSilentBodyFreesTheSlot: a client that stops in the middle of its body loses its connection, not the others a slot.
+func TestSilentBodyFreesTheSlot(t *testing.T) {
+	c, g := ready(t, shop(), func(c *Config) { c.BodyIdleTimeout = 50 * time.Millisecond })
+	c.endpoints(t, "default/shop", 1, address(backend(t, func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err == nil {
+			ok(w, r)
+		}
+	})))
+	g.awaitPod(t)
+	got := g.raw(t, "POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 100\r\n\r\nhalf")
+	if !strings.Contains(got, " 400 ") || !strings.Contains(got, "body of the request broke off") {
+		t.Errorf("answer: %q", got)
+	}
+	if a := g.get(t.Context(), "/"); a.status != 200 {
+		t.Errorf("the next: %+v", a)
+	}
+}
+
+// TestExpectContinue: the body is asked for only when a pod is there, and a refusal does not wait for it.
+func TestExpectContinue(t *testing.T) {
+	c, g := ready(t, shop(func(r *wire.Route) { r.QueueLimit = 1 }))
+	const head = "POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
+	conn, err := net.Dial("tcp", g.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, head)
+	c.await(t, "one queued", queued(1))
+	if got := g.raw(t, head); !strings.Contains(got, " 503 ") || strings.Contains(got, " 100 ") || !strings.Contains(got, "Connection: close") {
+		t.Errorf("refused: %q", got)
+	}
+	c.endpoints(t, "default/shop", 1, address(backend(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })))
+	in := bufio.NewReader(conn)
+	if line, err := in.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 100") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	_, _ = in.ReadString('\n')
+	_, _ = io.WriteString(conn, "body")
+	res, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if b, err := io.ReadAll(res.Body); err != nil || string(b) != "body" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// TestFloodOfTheQueue: far more requests than bounds; each gets exactly one outcome, and nothing stays behind.
+func TestFloodOfTheQueue(t *testing.T) {
+	h := newHub(Config{QueueTotal: 100}.withDefaults())
+	defer h.close()
+	h.setRoutes(&wire.Routes{Routes: []*wire.Route{{Workload: "a", Hosts: []string{"a"}}, {Workload: "b", Hosts: []string{"b"}}}})
+	const each = 20000
+	var verdicts [len(outcomes)]atomic.Int64
+	var all sync.WaitGroup
+	for i, w := range h.list() {
+		p := &proxy{hub: h}
+		rt := w.settings.Load()
+		for k := range 8 {
+			all.Go(func() {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				var waits sync.WaitGroup
+				for range each / 8 {
+					x := &exchange{proxy: p, workload: w, route: rt, in: new(http.Request).WithContext(ctx), arrived: time.Now()}
+					_, wt, no := w.arrive(rt, x.arrived)
+					waits.Go(func() {
+						if wt != nil {
+							no = x.wait(wt)
+							x.waiter = wt
+						}
+						x.how = no.outcome
+						verdicts[x.how].Add(1)
+						x.end()
+					})
+				}
+				if (i+k)%2 == 0 {
+					cancel() // these clients leave; the others are refused below
+				} else {
+					w.setHold(hold{refuse: true, reason: "none"})
+				}
+				waits.Wait()
+			})
+		}
+	}
+	all.Wait()
+	if n := verdicts[outcomeRefused].Load() + verdicts[outcomeGone].Load(); n != 2*each {
+		t.Errorf("%d outcomes of %d", n, 2*each)
+	}
+	if n := h.queue.len(); n != 0 {
+		t.Errorf("%d still held", n)
+	}
+	r, _ := h.report(time.Now().Add(-time.Second), time.Now())
+	for _, w := range r.GetWorkloads() {
+		if w.GetArrivals() != each || w.GetFailed() != each || w.GetQueued() != 0 {
+			t.Errorf("report: %v", w)
+		}
+	}
+	if r, _ := h.report(time.Now().Add(-time.Second), time.Now()); len(r.GetWorkloads()) != 0 {
+		t.Errorf("workloads without traffic are reported: %v", r)
 	}
 }

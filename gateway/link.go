@@ -47,12 +47,16 @@ func (l *link) run(ctx context.Context) {
 	defer conn.Close()
 	wait := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(linkRetryLeast), backoff.WithMaxInterval(linkRetryMost), backoff.WithMaxElapsedTime(0))
-	for {
+	told := uint64(0) // one warning for each loss, not for each try
+	for first := true; ; first = false {
 		err := l.session(ctx, wire.NewLinkClient(conn), wait.Reset)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		log.Warn("no stream to the controller; serving on from the last routes and endpoints", zap.Error(err))
+		if n := l.hub.counts.streams.Load(); first || n != told {
+			told = n
+			log.Warn("no stream to the controller; trying on, and serving from the last routes and endpoints", zap.Error(err))
+		}
 		select {
 		case <-time.After(wait.NextBackOff()):
 		case <-l.finish: // nobody to say Goodbye to
@@ -107,6 +111,7 @@ func (l *link) session(ctx context.Context, client wire.LinkClient, heard func()
 		return fmt.Errorf("send Hello: %w", errors.Join(err, l.why(received, &waited)))
 	}
 	l.hub.linked.Store(true)
+	c.Logger.Info("stream to the controller is open", zap.String("controller", c.Link))
 	l.hub.counts.streams.Add(1)
 	l.sequence = 0
 	return l.send(stream, received, &waited)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -71,18 +72,21 @@ func (w *workload) probe(ctx context.Context, address string) bool {
 	}
 }
 
+// errUnrouted fails a probe as long as no route says how to ask.
+var errUnrouted = errors.New("the workload has no route yet")
+
 func (w *workload) probeOnce(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, w.hub.config.ProbeTimeout)
 	defer cancel()
-	var path string
-	with := w.hub.probeWith[0]
-	if rt := w.settings.Load(); rt != nil {
-		path = rt.probePath
-		if rt.h2c {
-			with = w.hub.probeWith[1]
-		}
+	rt := w.settings.Load()
+	if rt == nil {
+		return errUnrouted
 	}
-	return with(ctx, address, path)
+	with := w.hub.probeWith[0]
+	if rt.h2c {
+		with = w.hub.probeWith[1]
+	}
+	return with(ctx, address, rt.probePath)
 }
 
 // probeBy makes a prober: a TCP connection, or a GET when there is a path. Each probe uses a connection of its own, which

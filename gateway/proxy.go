@@ -139,7 +139,7 @@ func (x *exchange) serve() {
 	x.forward = httputil.ReverseProxy{
 		Rewrite:       x.rewrite,
 		Transport:     x,
-		FlushInterval: -1, // each write of a pod is passed on at once
+		FlushInterval: flushKnown,
 		BufferPool:    &x.proxy.buffers,
 		ErrorHandler:  func(_ http.ResponseWriter, _ *http.Request, err error) { x.broke(err) },
 		ErrorLog:      x.proxy.log,
@@ -147,10 +147,15 @@ func (x *exchange) serve() {
 	x.forward.ServeHTTP(x.w, x.in)
 }
 
+// flushKnown is how long bytes of an answer with a known length may stay in the buffer: small ones then cost one write
+// and no timer that fires. What has no length, and event streams, ReverseProxy passes on at once.
+const flushKnown = 2 * time.Millisecond
+
 // wait holds the request until it has a pod; the refusal says why it got none.
 func (x *exchange) wait(wt *waiter) *refusal {
 	x.pod, x.waiter = nil, wt
 	from := time.Now()
+	defer func() { x.waited += time.Since(from) }()
 	timer := time.NewTimer(time.Until(x.arrived.Add(x.route.holdTimeout)))
 	defer timer.Stop()
 	var v verdict
@@ -167,10 +172,8 @@ func (x *exchange) wait(wt *waiter) *refusal {
 		}
 		v = <-wt.verdict
 	}
-	now := time.Now()
-	x.waited += now.Sub(from)
 	if v.pod != nil {
-		x.release(v.pod, now)
+		x.release(v.pod, time.Now())
 	}
 	return v.refusal
 }
@@ -262,9 +265,13 @@ func (x *exchange) answered(res *http.Response) {
 	if x.waiter == nil {
 		return
 	}
-	res.Header.Set("X-Wholescale-Held", strconv.FormatInt(x.waited.Milliseconds(), 10))
+	x.tellHeld(res.Header)
 	now := time.Now().UnixNano()
 	x.waiter.record.write(func(s *stages) { s.FirstByte = now })
+}
+
+func (x *exchange) tellHeld(h http.Header) {
+	h.Set("X-Wholescale-Held", strconv.FormatInt(x.waited.Milliseconds(), 10))
 }
 
 // broke answers for a pod that did not.
@@ -290,8 +297,12 @@ func (x *exchange) broke(err error) {
 
 func (x *exchange) refuse(no *refusal) {
 	x.how, x.status = no.outcome, no.status
-	if x.body != nil && !x.body.ended.Load() {
+	clear(x.w.Header()) // what a pod said before it broke off is not part of this answer
+	if x.proxy.draining.Load() || (x.body != nil && !x.body.ended.Load()) {
 		x.w.Header().Set("Connection", "close")
+	}
+	if x.waiter != nil {
+		x.tellHeld(x.w.Header())
 	}
 	x.proxy.refuser.write(x.w, x.in, x.workload.explain(no, time.Now()))
 }

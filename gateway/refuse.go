@@ -50,11 +50,6 @@ type refuser struct {
 
 func (f refuser) write(w http.ResponseWriter, r *http.Request, why *refusal) {
 	h := w.Header()
-	connection := h["Connection"]
-	clear(h) // what a pod said before it broke off is not part of this answer
-	if connection != nil {
-		h["Connection"] = connection
-	}
 	if why.status == http.StatusServiceUnavailable || why.status == http.StatusGatewayTimeout {
 		h.Set("Retry-After", retryAfter(why.by, time.Now(), f.fallback))
 	}

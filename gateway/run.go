@@ -214,32 +214,43 @@ func (g *Gateway) drain(servers []*http.Server) error {
 	c.Logger.Info("draining", zap.Duration("delay", c.DrainDelay), zap.Duration("timeout", c.DrainTimeout))
 	g.proxy.draining.Store(true)
 	g.settle()
-	limit, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
+	if g.shutDown(servers, c.DrainTimeout) {
+		return nil
+	}
+	g.hub.refuseAll(refuseStopping)
+	g.cut(refuseStopping)
+	g.shutDown(servers, cutTime) // what does not end even then is closed
+	for _, s := range servers {
+		_ = s.Close() // the error to tell is ErrCut
+	}
+	g.proxy.handlers.Wait()
+	return ErrCut
+}
+
+// cutTime is for requests that are cut off to be told so.
+const cutTime = time.Second
+
+// shutDown stops accepting, closes idle connections and waits until all requests ended; it reports whether they did.
+func (g *Gateway) shutDown(servers []*http.Server, limit time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
+	var all sync.WaitGroup
+	for _, s := range servers {
+		all.Go(func() { _ = s.Shutdown(ctx) }) // the only error there can be is ctx's
+	}
+	all.Wait()
+	if ctx.Err() != nil {
+		return false
+	}
 	ended := make(chan struct{})
-	go func() {
+	go func() { // ends at the latest when the requests are cut off
 		defer close(ended)
-		var all sync.WaitGroup
-		for _, s := range servers {
-			all.Go(func() { _ = s.Shutdown(limit) }) // its error is limit's, which is told below
-		}
-		all.Wait()
 		g.proxy.handlers.Wait() // upgraded connections, which Shutdown does not wait for
 	}()
 	select {
 	case <-ended:
-		return nil
-	case <-limit.Done():
+		return true
+	case <-ctx.Done():
+		return false
 	}
-	g.hub.refuseAll(refuseStopping)
-	g.cut(refuseStopping)
-	select { // a moment to say so to those who waited
-	case <-ended:
-	case <-time.After(time.Second):
-	}
-	for _, s := range servers {
-		_ = s.Close() // the error to tell is ErrCut
-	}
-	<-ended
-	return ErrCut
 }
