@@ -199,7 +199,6 @@ func Binary(ctx context.Context, progress io.Writer) (string, error) {
 	fresh := filepath.Join(dir, "devcluster.new")
 	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-ldflags", "-s -w", "-o", fresh, "./cmd/devcluster")
 	build.Dir = source
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if err := runBuild(build, "building devcluster", progress); err != nil {
 		return "", err
 	}

@@ -247,6 +247,9 @@ func (c *Cluster) Kubeconfig() string { return filepath.Join(c.dir, "admin.kubec
 // Env marks a process as part of the cluster ("NAME=value"): it is killed when the cluster ends.
 func (c *Cluster) Env() []string { return []string{Marker + "=" + c.id} }
 
+// Binary is the devcluster program. As the image of a container, with args "workload" and so on, it is the demo workload.
+func (c *Cluster) Binary() string { return c.config.Binary }
+
 // MachineCommand is the start of the command line that boots a machine of this cluster; append `--name N` and the
 // other flags of `devcluster machine`. It needs no token: the machine finds its own identity in DataDir.
 func (c *Cluster) MachineCommand() []string {

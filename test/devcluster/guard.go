@@ -31,6 +31,8 @@ const (
 // cluster's id and, when remove is set, deletes the data folder. It is the body of `devcluster guard`.
 func Guard(owner io.Reader, id, dataDir string, remove bool) error {
 	_, _ = io.Copy(io.Discard, owner) // any end of the pipe is the end of the owner
+	// First, so that a machine that is just starting, without its mark yet, finds no cluster to join.
+	_ = os.Remove(filepath.Join(dataDir, clusterFile))
 	err := killMarked(id)
 	if remove {
 		if failed := os.RemoveAll(dataDir); failed != nil && err == nil {

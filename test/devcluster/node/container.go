@@ -67,9 +67,6 @@ func (c *container) run(ctx context.Context) {
 			c.set(func() { c.over = true })
 			return
 		}
-		if err == nil {
-			c.set(func() { c.restarts++ })
-		}
 	}
 }
 
@@ -129,7 +126,8 @@ func (c *container) start(ctx context.Context) (*process, error) {
 	if info, err := os.Stat(dir); dir == "" || err != nil || !info.IsDir() {
 		dir = c.pod.dir // folders of an image do not exist here
 	}
-	output, err := os.OpenFile(c.logFile(c.restartCount()), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	restarts := c.nextRestart()
+	output, err := os.OpenFile(c.logFile(restarts), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
@@ -139,7 +137,7 @@ func (c *container) start(ctx context.Context) (*process, error) {
 		return nil, fmt.Errorf("run %q: %w", command[0], err)
 	}
 	c.set(func() {
-		c.process, c.env = process, env.list()
+		c.process, c.env, c.restarts = process, env.list(), restarts
 		c.state = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(process.started)}}
 		c.started = c.spec.StartupProbe == nil
 		c.ready = c.started && c.spec.ReadinessProbe == nil
@@ -302,6 +300,16 @@ func (c *container) restartCount() int32 {
 	c.pod.mu.Lock()
 	defer c.pod.mu.Unlock()
 	return c.restarts
+}
+
+// nextRestart is the restart count of the process to come.
+func (c *container) nextRestart() int32 {
+	c.pod.mu.Lock()
+	defer c.pod.mu.Unlock()
+	if c.last.Terminated == nil {
+		return 0
+	}
+	return c.restarts + 1
 }
 
 func (c *container) logFile(restart int32) string {
