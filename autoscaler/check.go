@@ -231,7 +231,7 @@ func (c *checker) drains() {
 		if !ok || c.s.Nodes[i].Pool == "" {
 			c.say(d.Node, "a node that is not ours is never touched", "step %d", d.Step)
 		}
-		if ok && c.s.Nodes[i].Keep != "" && d.Step == Cordon {
+		if ok && c.s.Nodes[i].Keep != "" && c.s.Nodes[i].Phase == Ready && (d.Step == Cordon || d.Step == Evict || d.Step == Delete) {
 			c.say(d.Node, "a node marked to be kept does not leave", "%s", c.s.Nodes[i].Keep)
 		}
 		if d.Why.Rule == 0 {

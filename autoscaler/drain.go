@@ -12,9 +12,10 @@ const JoinDeadline = 15 * time.Minute
 
 // drain decides which of our nodes leave and how far each is on its way: marked, emptied, ended.
 func drain(s *State, v *view, placed placing) ([]Drain, []NodeMemo) {
-	r := drainer{s: s, v: v, placed: placed, leaving: make([]int, len(s.Pools)), surplus: surplusNodes(s, v)}
+	r := drainer{s: s, v: v, placed: placed, leaving: make([]int, len(s.Pools))}
 	for i := range s.Nodes {
-		if s.Nodes[i].Draining && v.poolOf[i] >= 0 {
+		n := &s.Nodes[i]
+		if v.poolOf[i] >= 0 && n.Phase != Leaving && (n.Draining || n.Phase == Failed || n.overdue(s.Now)) {
 			r.leaving[v.poolOf[i]]++
 		}
 	}
@@ -42,8 +43,7 @@ type drainer struct {
 	s       *State
 	v       *view
 	placed  placing
-	leaving []int // nodes that drain, by pool
-	surplus []bool
+	leaving []int // nodes that drain, failed or never joined, by pool
 	drains  []Drain
 	memos   []NodeMemo
 }
@@ -84,11 +84,7 @@ func (r *drainer) consider(i int, emptySince time.Time) {
 
 // begin decides whether a node in use starts to leave. Step 0 means that the question does not arise: it has pods.
 func (r *drainer) begin(i int, pool *Pool, emptySince time.Time) (Step, Reason) {
-	n := &r.s.Nodes[i]
-	if r.surplus[i] {
-		if n.Keep != "" {
-			return Stay, Reason{Rule: NotOurs, Subject: n.Keep}
-		}
+	if r.v.surplus[i] {
 		r.leaving[r.v.poolOf[i]]++
 		return Cordon, Reason{Rule: OverMax, Bound: float64(pool.Max)}
 	}
@@ -119,9 +115,13 @@ func (r *drainer) beginEmpty(i int, pool *Pool, emptySince time.Time) (Step, Rea
 func (r *drainer) onward(i int, pool *Pool) Drain {
 	n, k := &r.s.Nodes[i], r.v.poolOf[i]
 	d := Drain{Node: n.ID}
-	if !r.surplus[i] {
+	if !r.v.surplus[i] {
 		cancel := Reason{Rule: DrainCancelled, Observed: float64(r.placed.taken[i])}
 		switch staying, leaving := r.stay(i); {
+		case n.Keep != "":
+			r.leaving[k]--
+			d.Step, d.Why = Uncordon, Reason{Rule: NotOurs, Subject: n.Keep}
+			return d
 		case r.placed.taken[i] > 0, staying > 0:
 			r.leaving[k]--
 			d.Step, d.Why = Uncordon, cancel
@@ -179,18 +179,18 @@ func (r *drainer) stay(i int) (staying, leaving int) {
 	return staying, leaving
 }
 
-// surplusNodes are the ready nodes that a pool has beyond its bound: those that drain already, then the ones with the
-// fewest pods.
+// surplusNodes are the ready nodes that a pool has beyond its bound and that may leave: those that drain already, then
+// the ones with the fewest pods.
 func surplusNodes(s *State, v *view) []bool {
 	surplus := make([]bool, len(s.Nodes))
 	for k := range s.Pools {
 		over := v.there[k] - s.Pools[k].Max
-		if over <= 0 {
+		if over <= 0 || s.Pools[k].Unknown != "" {
 			continue
 		}
 		var nodes []int
 		for i := range s.Nodes {
-			if v.poolOf[i] == int32(k) && s.Nodes[i].Phase == Ready {
+			if n := &s.Nodes[i]; v.poolOf[i] == int32(k) && n.Phase == Ready && n.Keep == "" {
 				nodes = append(nodes, i)
 			}
 		}

@@ -87,7 +87,7 @@ func (p *placer) openNodes() {
 	for i := range p.s.Nodes {
 		n := &p.s.Nodes[i]
 		switch {
-		case n.Cordoned, n.overdue(p.s.Now):
+		case n.Cordoned, n.overdue(p.s.Now), p.v.surplus[i]:
 		case n.Phase == Coming:
 			coming = append(coming, i)
 		case n.Phase == Ready && !n.Draining:

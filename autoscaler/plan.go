@@ -49,6 +49,8 @@ type view struct {
 	there []int
 	// fresh is the room on a new machine of each pool once its daemons run.
 	fresh []Resources
+	// surplus are the nodes that their pool has beyond its bound.
+	surplus []bool
 }
 
 func look(s *State) *view {
@@ -81,6 +83,7 @@ func look(s *State) *view {
 		v.addPod(s, i, find(workloads, s.Pods[i].Workload), find(nodes, s.Pods[i].Node))
 	}
 	v.reserveDaemons(s)
+	v.surplus = surplusNodes(s, v)
 	return v
 }
 

@@ -33,6 +33,9 @@ func scale(w *Workload, ready int, now time.Time, memo WorkloadMemo) (Scale, Wor
 	n, excess, next := decideKPA(*p, ready, w.Demand, now, memo)
 	if p.Name != KPA {
 		queuedDemand(&n, p, &w.Demand)
+	} else if w.Demand.Queued > 0 && n.replicas == 0 {
+		// Knative's activator wakes a revision for the first request, before any average shows it.
+		n.become(1, Reason{Rule: QueuedDemand, Observed: float64(w.Demand.Queued), Bound: p.Total})
 	}
 	if w.Demand.Stale && n.replicas < w.Replicas {
 		n.become(w.Replicas, Reason{Rule: DemandStale})
