@@ -19,6 +19,7 @@ var rules = [ruleEnd]struct{ name, sentence string }{
 	UpRateBound:     {"UpRateBound", "one step goes to {bound} at most"},
 	DownRateBound:   {"DownRateBound", "one step goes to {bound} at least"},
 	DelayedDown:     {"DelayedDown", "the most that was wanted in the last {bound} s"},
+	StepTaken:       {"StepTaken", "lowered within this second already; one step down a tick"},
 	ZeroWait:        {"ZeroWait", "the last replica stays until {bound} s idle{at}"},
 	InitialLeast:    {"InitialLeast", "a new workload starts with {bound}"},
 	MinBound:        {"MinBound", "at least {bound}"},

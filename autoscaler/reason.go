@@ -16,6 +16,7 @@ const (
 	UpRateBound                     // at most ready x up rate
 	DownRateBound                   // at least ready / down rate
 	DelayedDown                     // the largest wish within the scale-down delay
+	StepTaken                       // replicas were lowered within this tick already
 	ZeroWait                        // not idle for long enough to go to zero
 	InitialLeast                    // new: its initial replicas first
 	MinBound                        // the least that the workload allows

@@ -41,6 +41,7 @@ func scale(w *Workload, ready int, now time.Time, memo WorkloadMemo) (Scale, Wor
 		n.become(w.Replicas, Reason{Rule: DemandStale})
 	}
 	zeroWait(&n, w, now)
+	oneStep(&n, w, now, &next)
 	if !w.Initialized && n.replicas < p.Initial {
 		n.become(p.Initial, Reason{Rule: InitialLeast, Bound: float64(p.Initial)})
 	}
@@ -66,6 +67,18 @@ func queuedDemand(n *wish, p *Policy, d *Demand) {
 	requests := float64(d.Queued + d.InFlight)
 	if need := int(math.Ceil(requests / perPod)); need > n.replicas {
 		n.become(need, Reason{Rule: QueuedDemand, Observed: requests, Bound: perPod})
+	}
+}
+
+// oneStep lowers once a tick. The rates bound one step, and drivers plan whenever anything changes: without this, a step
+// would follow the other within milliseconds, as each makes pods leave.
+func oneStep(n *wish, w *Workload, now time.Time, m *WorkloadMemo) {
+	switch {
+	case n.replicas >= w.Replicas:
+	case now.Before(m.Lowered.Add(Tick)):
+		n.become(w.Replicas, Reason{Rule: StepTaken})
+	default:
+		m.Lowered = now
 	}
 }
 

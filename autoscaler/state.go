@@ -227,6 +227,8 @@ type WorkloadMemo struct {
 	PanicSince time.Time
 	// PanicReplicas is the most that was wanted during this panic; it is held until the end of it.
 	PanicReplicas int
+	// Lowered is when replicas were last lowered: one step down a tick.
+	Lowered time.Time
 	// Peaks are the recent largest wishes, for ScaleDownDelay.
 	Peaks []window.Peak
 }

@@ -43,8 +43,14 @@ type actor struct {
 	deposed func()
 }
 
+// origin is what made us plan, and when that was seen.
+type origin struct {
+	cause string
+	at    time.Time
+}
+
 // carryOut starts all that a decision wants. What is under way already is not started again.
-func (a *actor) carryOut(pic *picture, d autoscaler.Decision, observed time.Time) {
+func (a *actor) carryOut(pic *picture, d autoscaler.Decision, from origin) {
 	costs := map[autoscaler.WorkloadID][]autoscaler.Cost{}
 	if len(d.Costs) > 0 {
 		for i := range pic.cluster.Pods {
@@ -57,12 +63,12 @@ func (a *actor) carryOut(pic *picture, d autoscaler.Decision, observed time.Time
 	}
 	for _, s := range d.Scales {
 		if s.Changes() || len(costs[s.Workload]) > 0 {
-			a.scale(s, costs[s.Workload], observed)
+			a.scale(s, costs[s.Workload], from)
 		}
 	}
 	for _, o := range d.Orders {
 		if o.Changes() {
-			a.order(pic, o, observed)
+			a.order(pic, o, from)
 		}
 	}
 	for _, n := range d.Drains {
@@ -74,7 +80,7 @@ func (a *actor) carryOut(pic *picture, d autoscaler.Decision, observed time.Time
 }
 
 // scale writes a workload's replicas, after the marks on the pods that should leave first.
-func (a *actor) scale(s autoscaler.Scale, costs []autoscaler.Cost, observed time.Time) {
+func (a *actor) scale(s autoscaler.Scale, costs []autoscaler.Cost, from origin) {
 	want := strconv.Itoa(s.To)
 	for _, c := range costs {
 		want += fmt.Sprintf(" %s=%d", c.Pod, c.Cost)
@@ -90,13 +96,14 @@ func (a *actor) scale(s autoscaler.Scale, costs []autoscaler.Cost, observed time
 		if !s.Changes() {
 			return nil
 		}
+		a.written.writing(s.Workload, s.To, time.Now())
 		if err := a.patchScale(ctx, s.Workload, s.To); err != nil {
 			return permanentIf(err, apierrors.IsNotFound(err) || apierrors.IsForbidden(err) || apierrors.IsInvalid(err))
 		}
 		now := time.Now()
 		a.written.wrote(s.Workload, s.To, now)
-		a.metrics.scaleWrite.Observe(now.Sub(observed).Seconds())
-		a.journal.add(action{Kind: "scale", Subject: string(s.Workload), From: s.From, To: s.To, Rule: s.Why[0].Rule.String(), Observed: observed, Planned: planned, Done: now})
+		a.metrics.scaleWrite.Observe(now.Sub(from.at).Seconds())
+		a.journal.add(action{Kind: "scale", Subject: string(s.Workload), From: s.From, To: s.To, Rule: s.Why[0].Rule.String(), Cause: from.cause, Observed: from.at, Planned: planned, Done: now})
 		a.tell.scaled(s)
 		return nil
 	})
@@ -129,7 +136,7 @@ func (a *actor) markPod(ctx context.Context, c autoscaler.Cost) error {
 
 // order tells the provider a pool's absolute target, with the instances that end. The token stays the same over all tries
 // of this order.
-func (a *actor) order(pic *picture, o autoscaler.Order, observed time.Time) {
+func (a *actor) order(pic *picture, o autoscaler.Order, from origin) {
 	object := pic.pools[o.Pool]
 	change := cloudprovider.Change{
 		Pool: object.Spec.Provider.Pool, Target: o.To, Epoch: a.epoch, Token: fmt.Sprintf("%d-%d", a.epoch, a.orders.Add(1)),
@@ -152,7 +159,7 @@ func (a *actor) order(pic *picture, o autoscaler.Order, observed time.Time) {
 			return a.refused(change, err)
 		}
 		a.pools.acknowledged(change.Pool, stands)
-		a.journal.add(action{Kind: "order", Subject: string(o.Pool), From: o.From, To: o.To, Rule: o.Why[0].Rule.String(), Observed: observed, Planned: planned, Done: now})
+		a.journal.add(action{Kind: "order", Subject: string(o.Pool), From: o.From, To: o.To, Rule: o.Why[0].Rule.String(), Cause: from.cause, Observed: from.at, Planned: planned, Done: now})
 		a.tell.ordered(object, o)
 		for _, id := range o.Delete {
 			if name, ok := pic.nodeName[id]; ok {
@@ -202,33 +209,31 @@ func (a *actor) drain(pic *picture, d autoscaler.Drain) {
 	}
 }
 
-// taint puts our own taint on a node. The strategic patch merges by key, so that others' taints stay.
+// taint puts our own taint on a node; untaint takes it away.
 func (a *actor) taint(ctx context.Context, name string, why autoscaler.Reason) error {
-	body, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"annotations": map[string]any{v1alpha1.AnnotationDrain: why.String()}},
-		"spec":     map[string]any{"taints": []map[string]any{{"key": v1alpha1.TaintDraining, "effect": string(corev1.TaintEffectNoSchedule)}}},
-	})
-	if err != nil {
-		return err
-	}
-	return a.patchNode(ctx, name, body)
+	return a.editTaints(ctx, name, why.String(), corev1.Taint{Key: v1alpha1.TaintDraining, Effect: corev1.TaintEffectNoSchedule})
 }
 
 func (a *actor) untaint(ctx context.Context, name string) error {
+	return a.editTaints(ctx, name, nil)
+}
+
+// editTaints makes ours the only draining taint, or none. A node's taints are one atomic list, so it is read, edited and
+// written back whole, on the condition that nobody changed it meanwhile; a conflict is tried again.
+func (a *actor) editTaints(ctx context.Context, name string, note any, ours ...corev1.Taint) error {
+	node, err := a.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return permanentIf(err, apierrors.IsNotFound(err) || apierrors.IsForbidden(err))
+	}
+	others := slices.DeleteFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == v1alpha1.TaintDraining })
 	body, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"annotations": map[string]any{v1alpha1.AnnotationDrain: nil}},
-		"spec": map[string]any{"taints": []map[string]any{
-			{"$patch": "delete", "key": v1alpha1.TaintDraining, "effect": string(corev1.TaintEffectNoSchedule)},
-		}},
+		"metadata": map[string]any{"resourceVersion": node.ResourceVersion, "annotations": map[string]any{v1alpha1.AnnotationDrain: note}},
+		"spec":     map[string]any{"taints": append(others, ours...)},
 	})
 	if err != nil {
 		return err
 	}
-	return a.patchNode(ctx, name, body)
-}
-
-func (a *actor) patchNode(ctx context.Context, name string, body []byte) error {
-	_, err := a.client.CoreV1().Nodes().Patch(ctx, name, types.StrategicMergePatchType, body, metav1.PatchOptions{FieldManager: fieldManager})
+	_, err = a.client.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: fieldManager})
 	return permanentIf(err, apierrors.IsNotFound(err) || apierrors.IsForbidden(err))
 }
 

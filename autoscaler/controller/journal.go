@@ -15,6 +15,7 @@ type action struct {
 	From     int       `json:"from"`
 	To       int       `json:"to"`
 	Rule     string    `json:"rule"`
+	Cause    string    `json:"cause"` // of the plan: queue, change or tick
 	Observed time.Time `json:"observed"`
 	Planned  time.Time `json:"planned"`
 	Done     time.Time `json:"done"`

@@ -112,7 +112,7 @@ func (l *loop) plan(cause string, observed time.Time) {
 	}
 	l.faults = ""
 	l.memory.Keep(d)
-	l.actor.carryOut(pic, d, observed)
+	l.actor.carryOut(pic, d, origin{cause: cause, at: observed})
 	l.link.publishRoutes(pic.adopted, l.world.podsOf)
 	l.link.publishHolds(d.Holds)
 	l.metrics.state.set(&s, &d)

@@ -126,9 +126,17 @@ type writtenScale struct {
 	replicas int
 	at       time.Time
 	shown    bool // the informer has shown our value
+	// own are the values that we wrote, or began to write, of late: an informer may show one before its acknowledgement is
+	// back, and shows each of several in a row.
+	own []ownValue
 	// foreign are the times at which the value changed to what we had not written.
 	foreign []time.Time
 	last    int
+}
+
+type ownValue struct {
+	replicas int
+	at       time.Time
 }
 
 const (
@@ -142,6 +150,19 @@ const (
 
 func newWrittenScales() *writtenScales {
 	return &writtenScales{by: map[autoscaler.WorkloadID]*writtenScale{}}
+}
+
+// writing notes a write that begins.
+func (w *writtenScales) writing(id autoscaler.WorkloadID, replicas int, now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.by[id]
+	if s == nil {
+		s = &writtenScale{}
+		w.by[id] = s
+	}
+	s.own = slices.DeleteFunc(s.own, func(v ownValue) bool { return now.Sub(v.at) > foreignWindow || v.replicas == replicas })
+	s.own = append(s.own, ownValue{replicas: replicas, at: now})
 }
 
 // wrote notes an acknowledged write.
@@ -168,7 +189,7 @@ func (w *writtenScales) current(id autoscaler.WorkloadID, shows int, now time.Ti
 	switch {
 	case shows == s.replicas:
 		s.shown = true
-	case s.shown && shows != s.last:
+	case s.shown && shows != s.last && !slices.ContainsFunc(s.own, func(v ownValue) bool { return v.replicas == shows }):
 		s.foreign = append(slices.DeleteFunc(s.foreign, func(t time.Time) bool { return now.Sub(t) > foreignWindow }), now)
 	case !s.shown && now.Sub(s.at) < writtenFor:
 		return s.replicas

@@ -36,7 +36,7 @@ func Print(s autoscaler.State) string {
 		for i, k := range m.Peaks {
 			peaks[i] = fmt.Sprintf("%d:%d", k.Bucket, k.Value)
 		}
-		p.line("memo %s%s%s%s", m.ID, timeField("panic", m.PanicSince), intField("replicas", m.PanicReplicas), textField("peaks", strings.Join(peaks, ",")))
+		p.line("memo %s%s%s%s%s", m.ID, timeField("lowered", m.Lowered), timeField("panic", m.PanicSince), intField("replicas", m.PanicReplicas), textField("peaks", strings.Join(peaks, ",")))
 	}
 	for _, m := range s.Memo.Nodes {
 		p.line("empty %s%s", m.ID, timeField("since", m.EmptySince))

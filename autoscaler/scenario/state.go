@@ -366,7 +366,7 @@ func (b *builder) pod(r *record) error {
 }
 
 func (b *builder) memo(r *record) error {
-	m := autoscaler.WorkloadMemo{ID: autoscaler.WorkloadID(r.name), PanicSince: r.time("panic"), PanicReplicas: r.int("replicas", 0)}
+	m := autoscaler.WorkloadMemo{ID: autoscaler.WorkloadID(r.name), PanicSince: r.time("panic"), PanicReplicas: r.int("replicas", 0), Lowered: r.time("lowered")}
 	m.Peaks = field(r, "peaks", nil, func(s string) (peaks []window.Peak, err error) {
 		for _, part := range strings.Split(s, ",") {
 			bucket, value, _ := strings.Cut(part, ":")

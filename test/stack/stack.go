@@ -2,6 +2,7 @@ package stack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -53,7 +54,37 @@ type Stack struct {
 	Client  kubernetes.Interface
 	Dynamic dynamic.Interface
 
-	config Config
+	config  Config
+	cluster *Cluster // that it owns; nil when it was given one
+	folder  string   // that it made
+}
+
+// OnDevcluster starts a cluster of its own with Wholescale on it; Down ends both. bin holds all programs.
+func OnDevcluster(ctx context.Context, bin string, pools []local.PoolConfig, progress func(string)) (*Stack, error) {
+	folder, err := os.MkdirTemp("", "wholescale-")
+	if err != nil {
+		return nil, fmt.Errorf("making a folder for logs and keys: %w", err)
+	}
+	progress("starting a control plane of its own: etcd, kube-apiserver, controller manager, scheduler")
+	cluster, err := StartCluster(ctx, bin, filepath.Join(folder, "cluster"), progress)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	s, err := Up(ctx, Config{
+		Kubeconfig: cluster.Kubeconfig, Bin: bin, Dir: folder, MachineCommand: cluster.MachineCommand, Pools: pools,
+		Env: cluster.Env(), Progress: progress,
+	})
+	if err != nil {
+		cluster.Stop()
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	s.cluster, s.folder = cluster, folder
+	return s, nil
+}
+
+// WorkloadCommand runs the demo workload in a pod of the devcluster.
+func (s *Stack) WorkloadCommand() []string {
+	return []string{s.config.MachineCommand[0], "workload", "--listen", "$(POD_IP):8080"}
 }
 
 // Up installs and starts everything, and returns when the gateway takes requests. On an error what was started is
@@ -221,6 +252,10 @@ func (s *Stack) Down() {
 		if p != nil {
 			p.Stop(10 * time.Second)
 		}
+	}
+	if s.cluster != nil {
+		s.cluster.Stop()
+		_ = os.RemoveAll(s.folder) // logs and keys of what is no more
 	}
 }
 

@@ -1,0 +1,75 @@
+# `make help` lists what can be made. Two commands matter: `make demo` and `make test`.
+SHELL := /bin/bash
+BIN := bin
+TOOL := go tool -modfile=tools/go.mod
+PROGRAMS := wholescale controller gateway provider
+FUZZ_TIME ?= 5s
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the four programs and devcluster into bin/
+	@mkdir -p $(BIN)
+	@for p in $(PROGRAMS); do echo "building $$p"; go build -trimpath -o $(BIN)/$$p ./cmd/$$p || exit 1; done
+	@echo "building devcluster"; go build -trimpath -o $(BIN)/devcluster ./test/devcluster/cmd/devcluster
+
+.PHONY: demo
+demo: build ## the whole loop on this machine, about two minutes (the first time builds a control plane, about five more)
+	@$(BIN)/wholescale demo --bin $(BIN) --report out/demo.html
+
+.PHONY: test
+test: drift vet unit fuzz e2e ## all tests, as CI runs them
+
+.PHONY: vet
+vet: ## go vet and formatting
+	go vet ./...
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$bad" ]; then echo "not gofmt-ed: $$bad"; exit 1; fi
+
+.PHONY: unit
+unit: ## unit tests, scenarios, properties and conformance, with the race detector
+	go test -race -short ./...
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZ_TIME
+	@grep -rl '^func Fuzz' --include='*_test.go' . | sort | while read -r file; do \
+	  for name in $$(grep -o '^func Fuzz[A-Za-z0-9_]*' $$file | cut -c6-); do \
+	    echo "fuzz $$(dirname $$file) $$name"; \
+	    go test -short -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZ_TIME) ./$$(dirname $$file) || exit 1; \
+	  done; \
+	done
+
+.PHONY: e2e
+e2e: ## the whole of it on a real control plane (builds one the first time)
+	go test -count=1 -timeout 30m ./test/devcluster/... ./test/e2e/... ./test/stack/... ./test/bench/...
+
+.PHONY: bench
+bench: build ## micro-benchmarks, then from-zero and step on devcluster; see docs/benchmarks.md
+	go test -run '^$$' -bench . -benchmem ./autoscaler/... ./gateway/... ./simulator/...
+	$(BIN)/wholescale bench from-zero --bin $(BIN) --repeat 20
+	$(BIN)/wholescale bench step --bin $(BIN) --repeat 5
+
+.PHONY: generate
+generate: ## protobuf, deepcopy and CRDs from their sources
+	$(TOOL) buf generate
+	$(TOOL) controller-gen object paths=./api/v1alpha1
+	$(TOOL) controller-gen crd:allowDangerousTypes=true paths=./api/v1alpha1 output:crd:dir=deploy/crds
+
+
+.PHONY: drift
+drift: ## fail when generated code is not what its sources make
+	@before=$$(git hash-object api/wire/*.pb.go api/v1alpha1/zz_generated.deepcopy.go deploy/crds/*.yaml | git hash-object --stdin); \
+	$(MAKE) --no-print-directory generate; \
+	after=$$(git hash-object api/wire/*.pb.go api/v1alpha1/zz_generated.deepcopy.go deploy/crds/*.yaml | git hash-object --stdin); \
+	if [ "$$before" != "$$after" ]; then echo "generated code differs from its sources: commit what 'make generate' made"; exit 1; fi
+	$(TOOL) buf lint
+
+.PHONY: lint
+lint: ## golangci-lint and known vulnerabilities (builds the tools the first time, some minutes)
+	$(TOOL) golangci-lint run ./...
+	$(TOOL) govulncheck ./...
+
+.PHONY: clean
+clean: ## remove bin/ and out/; the cached control plane stays in the user's cache folder
+	rm -rf $(BIN) out

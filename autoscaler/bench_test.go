@@ -1,0 +1,88 @@
+package autoscaler_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/wholescale/wholescale/autoscaler"
+)
+
+// large is a cluster of 10,000 workloads, 1,000 nodes and 30,000 pods in two pools; short of them want one replica more
+// than they have.
+func large(short int) autoscaler.State {
+	const workloads, nodes, pods = 10_000, 1_000, 30_000
+	now := time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC)
+	s := autoscaler.State{Now: now}
+	for _, id := range []autoscaler.PoolID{"a", "b"} {
+		s.Pools = append(s.Pools, autoscaler.Pool{
+			ID: id, Allocatable: autoscaler.Resources{CPU: 32_000, Memory: 128 << 30, Pods: 110}, Max: 2_000, Target: nodes / 2,
+			PricePerHour: 1, Join: time.Minute, IdleAfter: 30 * time.Second,
+			Labels: []autoscaler.Label{{Key: "pool", Value: string(id)}},
+		})
+	}
+	s.Daemons = []autoscaler.Daemon{{ID: "kube-system/logs", Shape: autoscaler.Shape{Needs: autoscaler.Resources{CPU: 100, Memory: 64 << 20, Pods: 1}}}}
+	for i := range nodes {
+		p := s.Pools[i%2]
+		id := fmt.Sprintf("node-%05d", i)
+		s.Nodes = append(s.Nodes, autoscaler.Node{ID: autoscaler.NodeID(id), Pool: p.ID, Instance: id, Phase: autoscaler.Ready, Allocatable: p.Allocatable, Labels: p.Labels})
+	}
+	for i := range workloads {
+		needs := autoscaler.Resources{CPU: int64(200 + 100*(i%10)), Memory: int64(256+128*(i%7)) << 20, Pods: 1}
+		w := autoscaler.Workload{
+			ID: autoscaler.WorkloadID(fmt.Sprintf("ns/w-%05d", i)), Replicas: pods / workloads, Start: 4 * time.Second,
+			Shape: autoscaler.Shape{Needs: needs},
+			Policy: autoscaler.Policy{
+				Name: autoscaler.Wholescale, Target: 7, Total: 10, Slots: 10, StableWindow: time.Minute, PanicWindow: 6 * time.Second,
+				PanicThreshold: 2, UpRate: 1000, DownRate: 2, BurstCapacity: 211,
+			},
+			Demand: autoscaler.Demand{Stable: 20, Panic: 20, InFlight: 20},
+		}
+		if i%(workloads/max(short, 1)) == 0 && short > 0 {
+			w.Demand.Queued = 15
+		}
+		s.Workloads = append(s.Workloads, w)
+		for k := range pods / workloads {
+			s.Pods = append(s.Pods, autoscaler.Pod{
+				ID: autoscaler.PodID(fmt.Sprintf("ns/w-%05d-%d", i, k)), Workload: w.ID, Phase: autoscaler.Ready, Shape: w.Shape,
+				Node: s.Nodes[(i*3+k)%nodes].ID, Since: now, InFlight: 6,
+			})
+		}
+	}
+	return s
+}
+
+// BenchmarkPlan is the figure: at most 50 ms for 10,000 workloads, 1,000 nodes and 30,000 pods.
+func BenchmarkPlan(b *testing.B) {
+	for _, short := range []int{0, 100, 10_000} {
+		s := large(short)
+		s.Memo = autoscaler.Plan(s).Memo
+		b.Run(fmt.Sprintf("short=%d", short), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				autoscaler.Plan(s)
+			}
+		})
+	}
+}
+
+func BenchmarkCheck(b *testing.B) {
+	s := large(100)
+	d := autoscaler.Plan(s)
+	b.ReportAllocs()
+	for b.Loop() {
+		autoscaler.Check(s, d)
+	}
+}
+
+// BenchmarkMemoryState is what a driver adds to each plan: sorting a picture and completing it.
+func BenchmarkMemoryState(b *testing.B) {
+	s := large(0)
+	m := autoscaler.NewMemory()
+	c := autoscaler.Cluster{Workloads: s.Workloads, Pools: s.Pools, Nodes: s.Nodes, Pods: s.Pods, Daemons: s.Daemons}
+	m.Observe(autoscaler.Observation{At: s.Now, Gateway: "g", Interval: time.Second})
+	b.ReportAllocs()
+	for b.Loop() {
+		m.State(s.Now, c)
+	}
+}

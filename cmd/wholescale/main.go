@@ -1,0 +1,71 @@
+// Command wholescale is for people: it simulates, shows the loop at work, and measures it. It holds nothing but the
+// kubeconfig of whoever calls it, and simulate not even that.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// errUsage marks what the caller got wrong.
+var errUsage = errors.New("usage")
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := &cobra.Command{
+		Use: "wholescale", Short: "One loop from requests to replicas to nodes",
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	root.AddCommand(simulateCommand(), demoCommand(), benchCommand(), versionCommand())
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(stderr, "wholescale:", err)
+		return exitUsage
+	}
+	fmt.Fprintln(stderr, "wholescale:", err)
+	return exitFailed
+}
+
+// outputFlag is -o, the same for all commands: text for people or json for programs.
+func outputFlag(c *cobra.Command, to *string) {
+	c.Flags().StringVarP(to, "output", "o", "text", "what stands on stdout: text or json; all else is on stderr")
+	c.PreRunE = func(*cobra.Command, []string) error {
+		if *to != "text" && *to != "json" {
+			return fmt.Errorf("%w: -o %s: it is text or json", errUsage, *to)
+		}
+		return nil
+	}
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("writing the result: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/wholescale/wholescale/api/v1alpha1"
+)
+
+// The names of what a benchmark makes.
+const (
+	namespace    = "wholescale-bench"
+	workloadName = "subject"
+	workloadID   = namespace + "/" + workloadName
+	host         = "subject.bench.wholescale.example"
+	poolName     = "wholescale-bench"
+	podSlots     = 4
+	removeWithin = 2 * time.Minute
+)
+
+// prepare makes the namespace, the pool and the workload, at no replicas. remove takes all of it away again; it works
+// with a context of its own, so that an interrupted benchmark leaves nothing behind.
+func (t *Target) prepare(ctx context.Context, minNodes, maxNodes int) (remove func() error, err error) {
+	remove = func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeWithin)
+		defer cancel()
+		return t.remove(ctx)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, remove())
+		}
+	}()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+	if _, err := t.Client.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil {
+		return remove, fmt.Errorf("making namespace %s (left over from a run that died? delete it): %w", namespace, err)
+	}
+	pool := map[string]any{
+		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "NodePool", "metadata": map[string]any{"name": poolName},
+		"spec": map[string]any{
+			"provider": map[string]any{"pool": t.Pool}, "nodes": map[string]any{"min": int64(minNodes), "max": int64(maxNodes)}, "idleAfter": "1s",
+		},
+	}
+	if _, err := t.Dynamic.Resource(v1alpha1.NodePools).Create(ctx, &unstructured.Unstructured{Object: pool}, metav1.CreateOptions{}); err != nil {
+		return remove, fmt.Errorf("making NodePool %s: %w", poolName, err)
+	}
+	if _, err := t.Client.AppsV1().Deployments(namespace).Create(ctx, t.deployment(), metav1.CreateOptions{}); err != nil {
+		return remove, fmt.Errorf("making the workload: %w", err)
+	}
+	return remove, nil
+}
+
+func (t *Target) deployment() *appsv1.Deployment {
+	labels, none := map[string]string{"app": workloadName}, int32(0)
+	grace := int64(5)
+	return &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: workloadName, Annotations: map[string]string{
+			v1alpha1.AnnotationAutoscale: "true", v1alpha1.AnnotationHost: host, v1alpha1.AnnotationLimit: fmt.Sprint(podSlots),
+			v1alpha1.AnnotationWindow: "6s",
+		}},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: &none, Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec: corev1.PodSpec{TerminationGracePeriodSeconds: &grace, Containers: []corev1.Container{{
+					Name: "subject", Image: t.Image, Command: t.Command, Ports: []corev1.ContainerPort{{ContainerPort: 8080}},
+					Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
+						corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: resource.MustParse("128Mi"),
+					}},
+					ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{
+						HTTPGet: &corev1.HTTPGetAction{Path: "/readyz", Port: intstr.FromInt32(8080)},
+					}},
+				}}},
+			},
+		},
+	}
+}
+
+func (t *Target) remove(ctx context.Context) error {
+	t.Progress("removing what the benchmark made")
+	var errs []error
+	// The pool goes last: its nodes leave while it is there to say so.
+	if err := t.Client.CoreV1().Namespaces().Delete(ctx, namespace, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		errs = append(errs, err)
+	}
+	body := []byte(`{"spec":{"nodes":{"min":0}}}`)
+	pools := t.Dynamic.Resource(v1alpha1.NodePools)
+	if _, err := pools.Patch(ctx, poolName, "application/merge-patch+json", body, metav1.PatchOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		errs = append(errs, err)
+	}
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		nodes, err := t.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelPool + "=" + t.Pool})
+		if err == nil && len(nodes.Items) == 0 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(append(errs, fmt.Errorf("nodes of pool %s are still there: %w", t.Pool, ctx.Err()))...)
+		case <-tick.C:
+		}
+	}
+	if err := pools.Delete(ctx, poolName, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// routed waits until the gateway knows the workload: it answers with something else than 404.
+func (t *Target) routed(ctx context.Context) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.URL+"/?ms=0", nil)
+		if err != nil {
+			return err
+		}
+		request.Host = host
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return fmt.Errorf("asking the gateway at %s: %w", t.URL, err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusNotFound {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the gateway never learned of the workload: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
