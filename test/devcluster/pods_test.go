@@ -340,3 +340,23 @@ func TestMachineEnds(t *testing.T) {
 		})
 	}
 }
+
+// TestMachineFails: with kill -9 the pods die with their machine, and the control plane notices.
+func TestMachineFails(t *testing.T) {
+	b := newBench(t)
+	machine := b.node(NodeConfig{})
+	b.pod("pod", b.spec(demo()))
+	pod := b.untilPod("pod", ready)
+	b.must(machine.Kill())
+	<-machine.Done()
+	client := b.client.CoreV1().RESTClient()
+	cluster := *b
+	cluster.namespace = metav1.NamespaceAll
+	cluster.untilIn(client, "nodes", machine.Name, &corev1.Node{}, func(event watch.Event) bool {
+		return !usable(event.Object.(*corev1.Node))
+	})
+	if _, _, err := get(b.ctx, "http://"+pod.Status.PodIP+":8080/"); err == nil {
+		t.Error("the pod's process answers though its machine was killed")
+	}
+	b.must(b.client.CoreV1().Nodes().Delete(b.ctx, machine.Name, metav1.DeleteOptions{}))
+}
