@@ -179,25 +179,33 @@ func (r *drainer) stay(i int) (staying, leaving int) {
 	return staying, leaving
 }
 
-// surplusNodes are the ready nodes that a pool has beyond its bound and that may leave: those that drain already, then
-// the ones with the fewest pods.
+// surplusNodes are the nodes that a pool has beyond its bound and that may leave: those that were only ordered, as their
+// order is taken back, and of the ready ones those that drain already, then the ones with the fewest pods.
 func surplusNodes(s *State, v *view) []bool {
 	surplus := make([]bool, len(s.Nodes))
 	for k := range s.Pools {
-		over := v.there[k] - s.Pools[k].Max
-		if over <= 0 || s.Pools[k].Unknown != "" {
+		if s.Pools[k].Unknown != "" {
 			continue
 		}
-		var nodes []int
+		over := v.there[k] - s.Pools[k].Max
+		ordered := max(0, -over)
+		var ready []int
 		for i := range s.Nodes {
-			if n := &s.Nodes[i]; v.poolOf[i] == int32(k) && n.Phase == Ready && n.Keep == "" {
-				nodes = append(nodes, i)
+			switch n := &s.Nodes[i]; {
+			case v.poolOf[i] != int32(k):
+			case n.Phase == Coming && n.Instance == "":
+				ordered--
+				surplus[i] = ordered < 0
+			case n.Phase == Failed, n.overdue(s.Now):
+				over-- // it ends by itself
+			case n.Phase == Ready && n.Keep == "":
+				ready = append(ready, i)
 			}
 		}
-		slices.SortStableFunc(nodes, func(a, b int) int {
+		slices.SortStableFunc(ready, func(a, b int) int {
 			return cmp.Or(-compareBool(s.Nodes[a].Draining, s.Nodes[b].Draining), cmp.Compare(v.busy[a], v.busy[b]))
 		})
-		for _, i := range nodes[:min(over, len(nodes))] {
+		for _, i := range ready[:max(0, min(over, len(ready)))] {
 			surplus[i] = true
 		}
 	}

@@ -144,7 +144,7 @@ func (g *generator) ours(n *autoscaler.Node, p *autoscaler.Pool) {
 	n.Phase = pick(g, "phase", autoscaler.Ready, autoscaler.Ready, autoscaler.Ready, autoscaler.Coming, autoscaler.NotReady, autoscaler.Failed, autoscaler.Leaving)
 	if n.Phase == autoscaler.Coming {
 		n.Due = n.Since.Add(p.Join)
-		if g.oneIn(2, "only ordered") {
+		if p.StockOut == "" && g.oneIn(2, "only ordered") {
 			n.Instance = ""
 		}
 	}

@@ -25,7 +25,9 @@ type placing struct {
 }
 
 // place finds room for each pod that has no node: on nodes that are ready, on nodes that are draining but still whole,
-// on nodes that are coming, soonest first, and then on machines to buy. Larger pods go first (first-fit decreasing).
+// on nodes that are coming, and then on machines to buy. Larger pods go first (first-fit decreasing). Nodes that are
+// coming are opened in the order in which they would be bought, so that a pod does not take the node that was bought for
+// another one, for which a second would then be bought.
 func place(s *State, v *view, scales []Scale) placing {
 	p := placer{
 		s: s, v: v,
@@ -46,6 +48,8 @@ type placer struct {
 	// node and pool are, for each bin, the position of its node, or -1 and that of the pool to buy it from.
 	bins       *pack.Bins
 	node, pool []int
+	// coming are, by pool, the positions of nodes that are coming and that nothing is placed on yet, soonest first.
+	coming [][]int
 }
 
 func (p *placer) asks(scales []Scale) []ask {
@@ -80,24 +84,29 @@ func compareSize(a, b Resources) int {
 	return int(max(min(size(a)-size(b), 1), -1))
 }
 
-// openNodes makes a bin of each node that can take pods, in the order in which they should be filled: ready ones, then
-// those that are draining and still whole (keeping one is cheaper than buying one), then those that are coming.
+// openNodes makes a bin of each node that can take pods now, in the order in which they should be filled: ready ones, then
+// those that are draining and still whole (keeping one is cheaper than buying one). It sets those that are coming aside.
 func (p *placer) openNodes() {
-	var ready, draining, coming []int
+	var ready, draining []int
+	p.coming = make([][]int, len(p.s.Pools))
 	for i := range p.s.Nodes {
 		n := &p.s.Nodes[i]
 		switch {
 		case n.Cordoned, n.overdue(p.s.Now), p.v.surplus[i]:
 		case n.Phase == Coming:
-			coming = append(coming, i)
+			if k := p.v.poolOf[i]; k >= 0 {
+				p.coming[k] = append(p.coming[k], i)
+			}
 		case n.Phase == Ready && !n.Draining:
 			ready = append(ready, i)
 		case n.Phase == Ready && p.v.busy[i] == 0:
 			draining = append(draining, i)
 		}
 	}
-	slices.SortStableFunc(coming, func(a, b int) int { return p.s.Nodes[a].Due.Compare(p.s.Nodes[b].Due) })
-	order := slices.Concat(ready, draining, coming)
+	for _, list := range p.coming {
+		slices.SortStableFunc(list, func(a, b int) int { return p.s.Nodes[a].Due.Compare(p.s.Nodes[b].Due) })
+	}
+	order := slices.Concat(ready, draining)
 	free := make([]Resources, len(order))
 	for k, i := range order {
 		free[k] = p.v.free[i]
@@ -123,14 +132,15 @@ func (p *placer) settle(a ask) {
 		left -= n
 	}
 	for left > 0 {
-		pool := p.cheapest(a.shape, left)
-		if pool < 0 {
+		bin := p.openComing(a.shape, left)
+		if bin < 0 {
+			bin = p.openBought(a.shape, left)
+		}
+		if bin < 0 {
 			break
 		}
-		n := p.v.fresh[pool].Count(a.shape.Needs, left)
-		bin := p.bins.Add(p.v.fresh[pool].Minus(a.shape.Needs.Times(n)))
-		p.node, p.pool = append(p.node, -1), append(p.pool, pool)
-		p.buy[pool]++
+		n := p.bins.Free(bin).Count(a.shape.Needs, left)
+		p.bins.Take(bin, a.shape.Needs.Times(n))
 		spots = p.spot(spots, bin, n)
 		left -= n
 	}
@@ -142,6 +152,44 @@ func (p *placer) settle(a ask) {
 		placement.Why = p.refusal(a.shape)
 	}
 	p.placements = append(p.placements, placement)
+}
+
+// openComing makes a bin of the node that would be bought first for count pods, of those that are coming; -1 when none
+// can hold one.
+func (p *placer) openComing(shape *Shape, count int) int {
+	best, at, bestPrice := -1, 0, 0.0
+	for k := range p.coming {
+		pool := &p.s.Pools[k]
+		i := slices.IndexFunc(p.coming[k], func(i int) bool {
+			n := &p.s.Nodes[i]
+			return p.v.free[i].Holds(shape.Needs) && runsOn(shape, n.Labels, n.Taints)
+		})
+		if i < 0 {
+			continue
+		}
+		price := pool.PricePerHour / float64(p.v.free[p.coming[k][i]].Count(shape.Needs, count))
+		if best < 0 || p.better(pool, price, &p.s.Pools[best], bestPrice) {
+			best, at, bestPrice = k, i, price
+		}
+	}
+	if best < 0 {
+		return -1
+	}
+	node := p.coming[best][at]
+	p.coming[best] = slices.Delete(p.coming[best], at, at+1)
+	p.node, p.pool = append(p.node, node), append(p.pool, best)
+	return p.bins.Add(p.v.free[node])
+}
+
+// openBought buys the cheapest machine for count pods and makes a bin of it; -1 when none can be bought.
+func (p *placer) openBought(shape *Shape, count int) int {
+	pool := p.cheapest(shape, count)
+	if pool < 0 {
+		return -1
+	}
+	p.buy[pool]++
+	p.node, p.pool = append(p.node, -1), append(p.pool, pool)
+	return p.bins.Add(p.v.fresh[pool])
 }
 
 // spot notes n pods on a bin, joined with what the last spot says of the same pool.
