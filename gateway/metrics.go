@@ -81,6 +81,7 @@ var (
 	descReports   = description("reports_total", "Reports to the controller, by kind.", "kind")
 	descStreams   = description("link_streams_total", "Streams to the controller that were opened.")
 	descLinked    = description("link_connected", "1 while the controller's stream is open.")
+	descRoutes    = description("routes", "Workloads that requests are taken for.")
 	descQueue     = description("held_all", "Requests held now in all workloads.")
 )
 
@@ -102,6 +103,7 @@ func (h *hub) Collect(out chan<- prometheus.Metric) {
 	if len(list) > seriesMost {
 		other.send(out, "other")
 	}
+	out <- prometheus.MustNewConstMetric(descRoutes, prometheus.GaugeValue, float64(len(list)))
 	c := &h.counts
 	counter := func(d *prometheus.Desc, n *atomic.Uint64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n.Load()), labels...)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -169,6 +170,54 @@ func (w *world) get(host, path string) (int, string, error) {
 			return status, body, w.ctx.Err()
 		}
 	}
+}
+
+// awaitRoute waits until the gateway knows of host, and asks no workload anything: a path that leads nowhere is known too.
+func (w *world) awaitRoute(host string) {
+	w.t.Helper()
+	for tick := time.Tick(20 * time.Millisecond); ; {
+		for _, line := range w.metrics(w.Gateway.Admin) {
+			if strings.HasPrefix(line, "wholescale_gateway_routes ") && !strings.HasSuffix(line, " 0") {
+				return
+			}
+		}
+		select {
+		case <-tick:
+		case <-w.ctx.Done():
+			w.t.Fatalf("the gateway has no route for %s", host)
+		}
+	}
+}
+
+// awaitOrder waits until the provider was told to have n machines.
+func (w *world) awaitOrder(n int) {
+	w.t.Helper()
+	for tick := time.Tick(20 * time.Millisecond); ; {
+		for _, o := range lines[order](w.t, w.Provider.Admin, "/orders") {
+			if o.Target >= n && o.Result == "ok" {
+				return
+			}
+		}
+		select {
+		case <-tick:
+		case <-w.ctx.Done():
+			w.t.Fatalf("nobody ordered %d machines", n)
+		}
+	}
+}
+
+func (w *world) metrics(admin string) []string {
+	w.t.Helper()
+	response, err := http.Get("http://" + admin + "/metrics")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return strings.Split(string(body), "\n")
 }
 
 func (w *world) once(host, path string) (int, string, error) {

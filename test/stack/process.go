@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -86,6 +87,20 @@ func (p *Process) Restart(ctx context.Context) error {
 		return err
 	}
 	return p.ready(ctx)
+}
+
+// RestartHealthy is Restart for a process that has no /readyz of its own.
+func (p *Process) RestartHealthy(ctx context.Context) error {
+	<-p.done
+	if err := p.start(); err != nil {
+		return err
+	}
+	return p.answers(ctx, "/healthz")
+}
+
+// ProcFile is the path of a file of the process under /proc.
+func (p *Process) ProcFile(name string) string {
+	return filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), name)
 }
 
 // ready waits until the process says that it is, or has ended, or ctx has.

@@ -1,0 +1,96 @@
+package e2e
+
+import (
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/wholescale/wholescale/simulator/trace"
+	"github.com/wholescale/wholescale/test/load"
+)
+
+// The controller dies while requests are held and a machine boots. The gateway holds on, another controller finishes what
+// was begun, nobody loses an answer, and nothing is bought twice.
+func TestControllerKilledWithRequestsHeld(t *testing.T) {
+	w := newWorld(t, pool("spot", 5, "4s"))
+	w.deploy("chat", map[string]string{"limit": "4", "window": "6s", "host": "chat.example"})
+	w.awaitRoute("chat.example")
+	requests := make([]trace.Request, 8)
+	for i := range requests {
+		requests[i] = trace.Request{Service: 100 * time.Millisecond}
+	}
+	answered := make(chan []load.Outcome, 1)
+	go func() {
+		answered <- load.Run(w.ctx, load.Config{URL: w.URL, Host: "chat.example", Requests: requests})
+	}()
+	w.awaitOrder(1)
+	w.Controller.Kill()
+	if err := w.Controller.Restart(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range <-answered {
+		if !o.OK() {
+			t.Errorf("request %d: %d %v", i, o.Status, o.Err)
+		}
+	}
+	for _, o := range lines[order](t, w.Provider.Admin, "/orders") {
+		if o.Target > 1 {
+			t.Errorf("%d machines were ordered; one holds all pods", o.Target)
+		}
+	}
+	w.untilPods(none)
+	w.untilNodes(none)
+}
+
+// SIGTERM under load: what the gateway accepted is answered, also what it holds; what it did not accept goes elsewhere.
+func TestGatewaySIGTERMUnderLoadLosesNone(t *testing.T) {
+	w := newWorld(t, pool("spot", 5, "500ms"))
+	w.deploy("chat", map[string]string{"limit": "8", "window": "30s", "host": "chat.example"})
+	if status, body, err := w.get("chat.example", "/?ms=0"); err != nil || status != http.StatusOK {
+		t.Fatalf("the first request: %d %q %v", status, body, err)
+	}
+	requests := make([]trace.Request, 60)
+	for i := range requests {
+		requests[i] = trace.Request{At: time.Duration(i) * 2 * time.Millisecond, Service: 700 * time.Millisecond}
+	}
+	answered := make(chan []load.Outcome, 1)
+	go func() {
+		answered <- load.Run(w.ctx, load.Config{URL: w.URL, Host: "chat.example", Requests: requests})
+	}()
+	w.untilPods(func(pods []*corev1.Pod) bool { return len(pods) > 1 }) // it is under load: more pods are wanted
+	if err := w.Gateway.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range <-answered {
+		if !o.OK() {
+			t.Errorf("request %d: %d %v", i, o.Status, o.Err)
+		}
+	}
+	<-w.Gateway.Done()
+	if err := w.Gateway.Err(); err != nil {
+		t.Errorf("the gateway ended with %v, not in good order", err)
+	}
+}
+
+// The provider is gone: what stands stays, requests that find room are answered, and when it is back the rest is bought.
+func TestProviderGoneAndBack(t *testing.T) {
+	w := newWorld(t, pool("spot", 5, "500ms"))
+	w.deploy("chat", map[string]string{"limit": "4", "window": "6s", "host": "chat.example"})
+	w.awaitRoute("chat.example")
+	w.Provider.Kill()
+	answered := make(chan []load.Outcome, 1)
+	go func() {
+		answered <- load.Run(w.ctx, load.Config{URL: w.URL, Host: "chat.example", Requests: []trace.Request{{}}})
+	}()
+	w.untilPods(func(pods []*corev1.Pod) bool { return len(pods) == 1 }) // the pod is wanted; there is no machine for it
+	if err := w.Provider.RestartHealthy(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if o := (<-answered)[0]; !o.OK() {
+		t.Errorf("the request that was held meanwhile: %d %v", o.Status, o.Err)
+	}
+	w.untilNodes(none)
+}
