@@ -29,7 +29,7 @@ func holdFor(s *State, v *view, i int, placed Placement) Hold {
 	w := &s.Workloads[i]
 	perPod := w.Policy.Slots
 	if perPod == 0 {
-		perPod = max(1, int(math.Ceil(w.Policy.Total)))
+		perPod = max(1, whole(math.Ceil(w.Policy.Total)))
 	}
 	h := Hold{Workload: w.ID}
 	for _, k := range v.podsOf[i] {
@@ -38,7 +38,7 @@ func holdFor(s *State, v *view, i int, placed Placement) Hold {
 		}
 	}
 	for _, spot := range placed.Spots {
-		h.Arrivals = append(h.Arrivals, Arrival{At: spot.Due.Add(w.Start), Slots: spot.Count * perPod})
+		h.Arrivals = append(h.Arrivals, Arrival{At: spot.Due.Add(w.Start), Slots: min(spot.Count*perPod, math.MaxInt32)})
 	}
 	h.Arrivals = joinArrivals(h.Arrivals)
 	switch {
@@ -61,7 +61,7 @@ func joinArrivals(a []Arrival) []Arrival {
 	var joined []Arrival
 	for _, next := range a {
 		if n := len(joined) - 1; n >= 0 && joined[n].At.Equal(next.At) {
-			joined[n].Slots += next.Slots
+			joined[n].Slots = min(joined[n].Slots+next.Slots, math.MaxInt32)
 			continue
 		}
 		joined = append(joined, next)

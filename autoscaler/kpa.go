@@ -89,23 +89,26 @@ func averageRule(rule Rule, average, target, want float64) Reason {
 	if average == 0 {
 		rule = NoDemand
 	}
-	return Reason{Rule: rule, Observed: average, Bound: target, Result: int(want)}
+	return Reason{Rule: rule, Observed: average, Bound: target, Result: whole(want)}
 }
 
 // clamp holds a wish within one step's rates, then lifts it to the activation scale when there is any demand.
 func clamp(why Reason, want, atLeast, atMost float64, activation int) wish {
-	w := wish{replicas: int(want), why: []Reason{why}}
+	w := wish{replicas: whole(want), why: []Reason{why}}
 	if n := math.Max(want, atLeast); n != want {
-		w.become(int(n), Reason{Rule: DownRateBound, Bound: atLeast})
+		w.become(whole(n), Reason{Rule: DownRateBound, Bound: atLeast})
 	}
 	if float64(w.replicas) > atMost {
-		w.become(int(atMost), Reason{Rule: UpRateBound, Bound: atMost})
+		w.become(whole(atMost), Reason{Rule: UpRateBound, Bound: atMost})
 	}
 	if activation > 1 && want > 0 && activation > w.replicas {
 		w.become(activation, Reason{Rule: ActivationLeast, Bound: float64(activation)})
 	}
 	return w
 }
+
+// whole is a number of replicas; beyond what Kubernetes can hold, there is no more.
+func whole(f float64) int { return int(math.Min(f, math.MaxInt32)) }
 
 func excessCapacity(p Policy, ready int, inFlight float64) int {
 	switch {

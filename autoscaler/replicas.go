@@ -65,7 +65,7 @@ func queuedDemand(n *wish, p *Policy, d *Demand) {
 		perPod = math.Min(perPod, float64(p.Slots))
 	}
 	requests := float64(d.Queued + d.InFlight)
-	if need := int(math.Ceil(requests / perPod)); need > n.replicas {
+	if need := whole(math.Ceil(requests / perPod)); need > n.replicas {
 		n.become(need, Reason{Rule: QueuedDemand, Observed: requests, Bound: perPod})
 	}
 }

@@ -1,7 +1,9 @@
 package scenario
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,13 +19,13 @@ func Print(s autoscaler.State) string {
 		p.pool(pool)
 	}
 	for _, n := range s.Nodes {
-		p.node(n)
+		p.node(n, s.Pools)
 	}
 	for _, w := range s.Workloads {
 		p.workload(w)
 	}
 	for _, w := range s.Workloads {
-		p.demand(w, s.Pods)
+		p.demand(w)
 	}
 	for _, d := range s.Daemons {
 		p.line("daemon %s%s", d.ID, shapeFields(d.Shape))
@@ -54,7 +56,7 @@ func (p *printer) pool(v autoscaler.Pool) {
 		labelField("labels", v.Labels), taintField(v.Taints), textField("unknown", v.Unknown), textField("stock-out", v.StockOut))
 }
 
-func (p *printer) node(v autoscaler.Node) {
+func (p *printer) node(v autoscaler.Node, pools []autoscaler.Pool) {
 	phase := v.Phase.String()
 	if v.Cordoned {
 		phase += ",cordoned"
@@ -62,15 +64,19 @@ func (p *printer) node(v autoscaler.Node) {
 	if v.Draining {
 		phase += ",draining"
 	}
-	pool, instance := string(v.Pool), v.Instance
-	if pool == "" {
-		pool = "-"
+	name, labels, taints := none, labelField("labels", v.Labels), taintField(v.Taints)
+	if i, ok := slices.BinarySearchFunc(pools, v.Pool, func(p autoscaler.Pool, id autoscaler.PoolID) int { return cmp.Compare(p.ID, id) }); ok {
+		name = string(v.Pool)
+		// What is left out is taken from the pool.
+		if len(v.Labels) == 0 && len(pools[i].Labels) > 0 {
+			labels = " labels=" + none
+		}
+		if len(v.Taints) == 0 && len(pools[i].Taints) > 0 {
+			taints = " taints=" + none
+		}
 	}
-	if instance == "" {
-		instance = "-"
-	}
-	p.line("node %s %s %s instance=%s%s%s%s%s%s%s", v.ID, pool, phase, instance, resourceFields(v.Allocatable),
-		labelField("labels", v.Labels), taintField(v.Taints), textField("keep", v.Keep), timeField("due", v.Due), timeField("since", v.Since))
+	p.line("node %s %s %s%s%s%s%s%s%s%s", v.ID, name, phase, textField("instance", cmp.Or(v.Instance, none)), resourceFields(v.Allocatable),
+		labels, taints, textField("keep", v.Keep), timeField("due", v.Due), timeField("since", v.Since))
 }
 
 func (p *printer) workload(v autoscaler.Workload) {
@@ -84,30 +90,20 @@ func (p *printer) workload(v autoscaler.Workload) {
 		unreachable = " unreachable=yes"
 	}
 	p.line("workload %s%s policy=%s target=%v total=%v%s replicas=%d bounds=%d..%d%s%s window=%s panic-window=%s panic=%v up=%v down=%v delay=%s retention=%s burst=%v start=%s%s%s%s",
-		v.ID, shapeFields(v.Shape), pol.Name, pol.Target, pol.Total, intField("slots", pol.Slots), v.Replicas, pol.Min, pol.Max,
+		v.ID, shapeFields(v.Shape), cmp.Or(pol.Name, autoscaler.Wholescale), pol.Target, pol.Total, intField("slots", pol.Slots), v.Replicas, pol.Min, pol.Max,
 		intField("initial", pol.Initial), intField("activation", pol.Activation), pol.StableWindow, pol.PanicWindow, pol.PanicThreshold,
 		pol.UpRate, pol.DownRate, pol.ScaleDownDelay, pol.ZeroRetention, pol.BurstCapacity, v.Start,
 		textField("blocked", v.Blocked), initialized, unreachable)
 }
 
-func (p *printer) demand(w autoscaler.Workload, pods []autoscaler.Pod) {
+func (p *printer) demand(w autoscaler.Workload) {
 	d := w.Demand
 	stale := ""
 	if d.Stale {
 		stale = " stale"
 	}
-	loads, sum := []string{}, 0
-	for _, pod := range pods {
-		if pod.Workload == w.ID && pod.Phase == autoscaler.Ready {
-			loads = append(loads, strconv.Itoa(pod.InFlight))
-			sum += pod.InFlight
-		}
-	}
-	if rest := d.InFlight - sum; rest > 0 {
-		loads = append(loads, strconv.Itoa(rest))
-	}
 	p.line("demand %s%s stable=%v panic=%v%s%s%s", w.ID, stale, d.Stable, d.Panic, intField("queued", d.Queued),
-		textField("inflight", strings.Join(loads, ",")), timeField("idle", d.IdleSince))
+		intField("inflight", d.InFlight), timeField("idle", d.IdleSince))
 }
 
 func (p *printer) pod(v autoscaler.Pod) {
@@ -162,7 +158,7 @@ func textField(key, value string) string {
 	if value == "" {
 		return ""
 	}
-	if strings.ContainsAny(value, " \t\n\"") {
+	if !plain(value) || strings.Contains(value, `"`) {
 		value = strconv.Quote(value)
 	}
 	return " " + key + "=" + value

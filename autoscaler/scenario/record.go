@@ -3,12 +3,28 @@ package scenario
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/wholescale/wholescale/autoscaler"
 )
+
+// The bounds of what a record may ask for, so that a slip of the pen fills neither the memory nor the day.
+const (
+	mostCount   = 1_000_000 // replicas, requests and the like
+	mostNodes   = 100_000   // of a pool
+	mostPods    = 100_000   // of all workloads
+	mostSeconds = 7_200     // of a series: twice the longest window
+	leastTarget = 0.001     // requests per pod
+)
+
+// none is an empty list or name where a missing field would mean another one.
+const none = "-"
 
 // record is one line: a kind, a name, words without a key, and fields with one. It notes which fields were asked for, so
 // that one that nobody knows is an error.
@@ -50,6 +66,9 @@ func parseRecord(line string) (*record, error) {
 	if len(words) < 2 {
 		return nil, fmt.Errorf("%q: a record has a kind and a name", line)
 	}
+	if !plain(words[1]) {
+		return nil, fmt.Errorf("%q is no name", words[1])
+	}
 	r := &record{kind: words[0], name: words[1], fields: map[string]string{}, used: map[string]bool{}}
 	for _, w := range words[2:] {
 		key, value, found := strings.Cut(w, "=")
@@ -70,12 +89,17 @@ func parseRecord(line string) (*record, error) {
 	return r, nil
 }
 
+// plain says that a word reads back as it was written, without quotes.
+func plain(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(c rune) bool { return c == utf8.RuneError || unicode.IsSpace(c) || !unicode.IsGraphic(c) })
+}
+
 // unused is an error that names a field or word that no reader of the record asked for.
 func (r *record) unused() error {
 	if r.err != nil {
 		return r.err
 	}
-	for _, key := range sortedKeys(r.fields) {
+	for _, key := range slices.Sorted(maps.Keys(r.fields)) {
 		if !r.used[key] {
 			return fmt.Errorf("unknown field %s", key)
 		}
@@ -116,6 +140,30 @@ func (r *record) int(key string, otherwise int) int {
 	})
 }
 
+// count is a whole number of something.
+func (r *record) count(key string, otherwise int) int {
+	return field(r, key, otherwise, func(s string) (int, error) {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 0 || n > mostCount {
+			return 0, fmt.Errorf("not a whole number of 0 to %d", mostCount)
+		}
+		return n, nil
+	})
+}
+
+// amount is a number of at least 0.
+func (r *record) amount(key string, otherwise float64) float64 {
+	return field(r, key, otherwise, parseAmount)
+}
+
+func parseAmount(s string) (float64, error) {
+	f, err := parseFloat(s)
+	if err != nil || f < 0 || f > 1e9 {
+		return 0, errors.New("not a number of 0 to 1e9")
+	}
+	return f, nil
+}
+
 func (r *record) float(key string, otherwise float64) float64 {
 	return field(r, key, otherwise, parseFloat)
 }
@@ -131,7 +179,7 @@ func parseFloat(s string) (float64, error) {
 func (r *record) duration(key string, otherwise time.Duration) time.Duration {
 	return field(r, key, otherwise, func(s string) (time.Duration, error) {
 		d, err := time.ParseDuration(s)
-		if err != nil || d < 0 {
+		if err != nil || d < 0 || d > 1000*time.Hour {
 			return 0, errors.New("not a duration such as 30s")
 		}
 		return d, nil
@@ -148,21 +196,27 @@ func parseTime(s string) (time.Time, error) {
 		return day.Add(t.Sub(time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC))), nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
+	// Beyond these years, a zone or a window leads out of what can be written.
+	if t = t.UTC(); err != nil || !t.IsZero() && (t.Year() < 1970 || t.Year() > 2999) {
 		return time.Time{}, errors.New("not a time such as 10:00:00")
 	}
-	return t.UTC(), nil
+	return t, nil
 }
 
+// pair is what bounds have.
+type pair struct{ low, high int }
+
 // bounds reads a..b.
-func (r *record) bounds(key string, low, high int) (int, int) {
-	type pair struct{ low, high int }
-	p := field(r, key, pair{low, high}, func(s string) (pair, error) {
+func (r *record) bounds(key string, otherwise pair, most int) (low, high int) {
+	p := field(r, key, otherwise, func(s string) (pair, error) {
 		a, b, found := strings.Cut(s, "..")
 		low, err1 := strconv.Atoi(a)
 		high, err2 := strconv.Atoi(b)
 		if !found || err1 != nil || err2 != nil || low < 0 || high < 0 {
 			return pair{}, errors.New("not bounds such as 0..10")
+		}
+		if max(low, high) > most {
+			return pair{}, fmt.Errorf("bounds are %d at most", most)
 		}
 		return pair{low, high}, nil
 	})
@@ -173,7 +227,7 @@ func (r *record) resources(otherwise autoscaler.Resources) autoscaler.Resources 
 	return autoscaler.Resources{
 		CPU:    field(r, "cpu", otherwise.CPU, parseCPU),
 		Memory: field(r, "mem", otherwise.Memory, parseMemory),
-		Pods:   int64(r.int("pods", int(otherwise.Pods))),
+		Pods:   int64(r.count("pods", int(otherwise.Pods))),
 	}
 }
 
@@ -181,7 +235,7 @@ func (r *record) resources(otherwise autoscaler.Resources) autoscaler.Resources 
 func parseCPU(s string) (int64, error) {
 	number, scale := strings.CutSuffix(s, "m")
 	f, err := parseFloat(number)
-	if err != nil || f < 0 || f > 1e9 {
+	if err != nil || f < 0 || f > 1e8 {
 		return 0, errors.New("not an amount of CPU such as 2 or 250m")
 	}
 	if scale {
@@ -199,7 +253,7 @@ func parseMemory(s string) (int64, error) {
 		}
 	}
 	f, err := parseFloat(s)
-	if err != nil || f < 0 || f*scale > 1e15 {
+	if err != nil || f < 0 || f*scale > 1e13 {
 		return 0, errors.New("not an amount of memory such as 512Mi")
 	}
 	return int64(f * scale), nil
