@@ -22,10 +22,11 @@ import (
 const (
 	linkRetryLeast = 20 * time.Millisecond
 	linkRetryMost  = time.Second
-	linkSilence    = 10 * time.Second // sent bytes that stay unacknowledged for so long end the connection
-	linkMessage    = 16 << 20         // bytes: Routes of 50,000 workloads are about 5 MiB
-	goodbyeWait    = 2 * time.Second  // for the controller to end the stream after Goodbye
-	reportShare    = 20               // urgent reports take at most one part in so many of a core
+	linkSilence    = 10 * time.Second      // sent bytes that stay unacknowledged for so long end the connection
+	linkMessage    = 16 << 20              // bytes: Routes of 50,000 workloads are about 5 MiB
+	goodbyeWait    = 2 * time.Second       // for the controller to end the stream after Goodbye
+	reportShare    = 20                    // urgent reports take about one part in so many of a core,
+	reportPause    = 20 * time.Millisecond // but none waits longer than this: a report that took long may only have waited for a core
 )
 
 // link keeps one stream to the controller. While there is none, the hub keeps its last routes and endpoints.
@@ -161,7 +162,7 @@ func (l *link) send(stream wire.Link_ConnectClient, received <-chan error, waite
 		if err := l.report(stream, now, urgent); err != nil {
 			return fmt.Errorf("send a report: %w", errors.Join(err, l.why(received, waited)))
 		}
-		next = now.Add(reportShare * time.Since(now))
+		next = now.Add(min(reportShare*time.Since(now), reportPause))
 	}
 }
 

@@ -11,8 +11,10 @@ import (
 	"github.com/wholescale/wholescale/autoscaler/scenario"
 )
 
-// urgentGap is the least time between two plans: a storm of reports costs no more than this many plans a second.
-const urgentGap = 5 * time.Millisecond
+// changeGap is the least time between two plans that a change of the world causes: changes come in swarms (a pod's status
+// five times in a row), and one plan answers them all. A queue that forms waits only as long as the last plan took, so
+// that planning takes half of one core at most whatever comes.
+const changeGap = 5 * time.Millisecond
 
 // loop is the one place where decisions are made: it owns the Memory, and it alone calls Plan.
 type loop struct {
@@ -31,6 +33,7 @@ type loop struct {
 	// starting are the pods seen starting, since when, to measure how long they take.
 	starting map[autoscaler.PodID]time.Time
 	last     time.Time
+	took     time.Duration // of the last plan
 	faults   string // what Check last found, to say it once
 
 	mu    sync.Mutex
@@ -44,10 +47,10 @@ func (l *loop) run(ctx context.Context) {
 	gap := time.NewTimer(0)
 	defer gap.Stop()
 	cause, observed := "", time.Time{}
-	want := func(why string, at time.Time) {
-		if cause == "" {
+	want := func(why string, at time.Time, apart time.Duration) {
+		if cause == "" || why == "queue" && cause != "queue" {
 			cause, observed = why, at
-			gap.Reset(max(0, urgentGap-time.Since(l.last)))
+			gap.Reset(max(0, apart-time.Since(l.last)))
 		}
 	}
 	for {
@@ -56,12 +59,12 @@ func (l *loop) run(ctx context.Context) {
 			return
 		case o := <-l.reports:
 			if l.observe(o) {
-				want("queue", o.At)
+				want("queue", o.At, l.took)
 			}
 		case <-l.world.changed:
-			want("change", time.Now())
+			want("change", time.Now(), changeGap)
 		case now := <-tick.C:
-			want("tick", now)
+			want("tick", now, 0)
 		case <-gap.C:
 			if cause != "" {
 				l.plan(cause, observed)
@@ -93,7 +96,7 @@ func (l *loop) observe(o autoscaler.Observation) (queueFormed bool) {
 
 func (l *loop) plan(cause string, observed time.Time) {
 	now := time.Now()
-	l.last = now
+	defer func() { l.last, l.took = time.Now(), time.Since(now) }()
 	pic := look(l.world, l.pools, l.actor.written, now)
 	for _, j := range pic.joins {
 		l.memory.Joined(j.pool, j.took)
@@ -116,7 +119,10 @@ func (l *loop) plan(cause string, observed time.Time) {
 	l.link.publishRoutes(pic.adopted, l.world.podsOf)
 	l.link.publishHolds(d.Holds)
 	l.metrics.state.set(&s, &d)
-	l.tell.report(pic, s, d)
+	// Status can wait for the tick; the API server's time belongs to the scales first.
+	if cause == "tick" {
+		l.tell.report(pic, s, d)
+	}
 }
 
 // refuse acts on nothing: a decision that must never be carried out came out, and the State that it came from is said, in
