@@ -53,7 +53,7 @@ func TestCheckCatchesEachKindOfViolation(t *testing.T) {
 		{"a spot holds pods", "", func(_ *state, d *decision) {
 			d.Placements[0].Spots = append(d.Placements[0].Spots, autoscaler.Spot{Pool: "a", Count: 0})
 		}},
-		{"each decision has a reason", "2 unplaced", func(_ *state, d *decision) { d.Placements[0].Why = autoscaler.Reason{} }},
+		{"each decision has a reason", "1 unplaced", func(_ *state, d *decision) { d.Placements[0].Why = autoscaler.Reason{} }},
 		{"each replica is placed once", "", func(_ *state, d *decision) { d.Placements[0].Spots[0].Count++ }},
 		{"pods are placed on nodes that take them", "", func(s *state, d *decision) { nodeOf(*s, d.Placements[0].Spots[0].Node).Cordoned = true }},
 		{"a node is not filled beyond its room", "", func(_ *state, d *decision) { d.Placements[0].Spots[0].Node = "x" }},

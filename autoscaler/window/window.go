@@ -111,6 +111,9 @@ func Largest(peaks []Peak, now time.Time, value int, length, granularity time.Du
 			kept = append(kept, p)
 		}
 	}
-	kept = append(kept, Peak{Bucket: bucket, Value: value})
+	// A larger one of the same bucket lasts as long: the smaller one would never be the answer.
+	if n := len(kept); n == 0 || kept[n-1].Bucket != bucket {
+		kept = append(kept, Peak{Bucket: bucket, Value: value})
+	}
 	return kept[0].Value, kept
 }
