@@ -190,9 +190,9 @@ func (c *checker) orders() {
 			c.say(p.ID, "an unknown pool is left as it is", "%d -> %d", o.From, o.To)
 		case o.To > max(p.Max, p.Target, there):
 			c.say(p.ID, "a pool grows to its bound at most", "%d above %d", o.To, p.Max)
-		case o.To > p.Target && o.To > max(p.Max, there):
+		case o.To > p.Target && o.To > max(p.Max, p.Min) && p.Unknown == "":
 			c.say(p.ID, "a pool grows to its bound at most", "%d above %d", o.To, p.Max)
-		case p.Unknown == "" && o.To < there-len(o.Delete):
+		case p.Unknown == "" && o.To < min(there, p.Target)-len(o.Delete):
 			c.say(p.ID, "no instance ends that was not named", "%d for %d less %d", o.To, there, len(o.Delete))
 		case o.To < 0 || o.To < p.Min && o.To < p.Target:
 			c.say(p.ID, "a pool shrinks to its bound at most", "%d below %d", o.To, p.Min)

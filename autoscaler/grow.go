@@ -19,7 +19,7 @@ func grow(s *State, v *view, placed placing, drains []Drain) []Order {
 	}
 	orders := make([]Order, len(s.Pools))
 	for k := range s.Pools {
-		orders[k] = order(&s.Pools[k], v.there[k], v.instances[k]+placed.buy[k], ends[k])
+		orders[k] = order(&s.Pools[k], v.there[k], placed.buy[k], ends[k])
 		if coming[k] > 0 && placed.buy[k] == 0 {
 			orders[k].Why = append(orders[k].Why, Reason{Rule: NodeOnItsWay, Observed: float64(coming[k])})
 		}
@@ -27,20 +27,18 @@ func grow(s *State, v *view, placed placing, drains []Drain) []Order {
 	return orders
 }
 
-// order is one pool's: there are the machines that exist, want those with the ones ordered and to buy.
-func order(pool *Pool, there, want int, ends []NodeID) Order {
-	o := Order{Pool: pool.ID, From: pool.Target}
+// order is one pool's: there are the machines that exist, buy those to be added, ends those that end.
+func order(pool *Pool, there, buy int, ends []NodeID) Order {
+	o := Order{Pool: pool.ID, From: pool.Target, To: pool.Target}
 	if pool.Unknown != "" {
-		o.To = pool.Target
 		o.Why = []Reason{{Rule: ProviderUnknown, Subject: pool.Unknown, Result: o.To}}
 		return o
 	}
-	// What was ordered over the bound and has not been started is forgotten; what is there leaves by draining alone.
-	o.To, o.Delete = max(min(want, pool.Max), there)-len(ends), ends
+	o.To, o.Delete = target(pool, there, buy, len(ends)), ends
 	why := Reason{Rule: RoomEnough}
 	switch {
-	case o.To+len(ends) > pool.Target:
-		why = Reason{Rule: PlacementShort, Observed: float64(o.To + len(ends) - pool.Target)}
+	case buy > 0:
+		why = Reason{Rule: PlacementShort, Observed: float64(buy)}
 	case len(ends) > 0:
 		why = Reason{Rule: NodesLeave, Observed: float64(len(ends))}
 	}
@@ -51,4 +49,23 @@ func order(pool *Pool, there, want int, ends []NodeID) Order {
 		o.Why = append([]Reason{{Rule: MinNodes, Bound: float64(pool.Min), Result: o.To}}, o.Why...)
 	}
 	return o
+}
+
+// target is how many instances a pool should have. It grows for what is to be bought alone: that more are there than the
+// provider was told to have means that some are ending, and to ask for as many again would buy them anew.
+func target(pool *Pool, there, buy, ends int) int {
+	told := pool.Target
+	if pool.StockOut != "" {
+		told = min(told, there) // what could not be started is forgotten
+	}
+	to := max(told, there) - ends
+	if buy == 0 {
+		to = min(to, told)
+	}
+	to += buy
+	if to > pool.Max {
+		// What was ordered over the bound and has not been started is forgotten; what is there leaves by draining alone.
+		to = max(pool.Max, min(to, there-ends))
+	}
+	return to
 }

@@ -34,7 +34,7 @@ type loop struct {
 	starting map[autoscaler.PodID]time.Time
 	last     time.Time
 	took     time.Duration // of the last plan
-	faults   string // what Check last found, to say it once
+	faults   string        // what Check last found, to say it once
 
 	mu    sync.Mutex
 	state autoscaler.State // of the last plan, for people who ask

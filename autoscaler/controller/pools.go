@@ -40,6 +40,7 @@ type pools struct {
 	asked    map[string]ask
 	stockOut map[string]stockOut
 	failure  string
+	ended    map[string]bool // provider ids that the provider was told to end
 	coming   map[string]bool // provider ids that were seen before they were a Ready node
 	joined   map[string]bool // provider ids that were a Ready node once
 	again    chan struct{}
@@ -64,7 +65,7 @@ type stockOut struct {
 func newPools(p cloudprovider.Provider, log *zap.Logger, nudge func()) *pools {
 	return &pools{
 		provider: p, log: log, nudge: nudge, offers: map[string]cloudprovider.Pool{}, states: map[string]poolState{},
-		asked: map[string]ask{}, stockOut: map[string]stockOut{}, coming: map[string]bool{}, joined: map[string]bool{}, again: make(chan struct{}, 1),
+		asked: map[string]ask{}, stockOut: map[string]stockOut{}, ended: map[string]bool{}, coming: map[string]bool{}, joined: map[string]bool{}, again: make(chan struct{}, 1),
 		failure: "the provider has not answered yet",
 	}
 }
@@ -125,8 +126,25 @@ func (p *pools) ask(ctx context.Context) {
 		p.states[s.ID] = poolState{PoolState: s, at: at}
 		p.noteStock(s, at)
 	}
+	p.forget()
 	if changed {
 		p.nudge()
+	}
+}
+
+// forget drops what is remembered of instances that are not listed any more, so that memory is bounded by what there is.
+func (p *pools) forget() {
+	listed := map[string]bool{}
+	for _, s := range p.states {
+		if s.Known == nil {
+			return // nobody knows what is there
+		}
+		for _, i := range s.Known.Instances {
+			listed[i.ProviderID] = true
+		}
+	}
+	for _, m := range []map[string]bool{p.ended, p.coming, p.joined} {
+		maps.DeleteFunc(m, func(id string, _ bool) bool { return !listed[id] })
 	}
 }
 
@@ -165,9 +183,13 @@ func (p *pools) pause() time.Duration {
 	return listEvery
 }
 
-// acknowledged notes the target that the provider said stands, and ended the instances that it said it ended.
-func (p *pools) acknowledged(pool string, target int) {
+// acknowledged notes the target that the provider said stands, and the instances that it was told to end: a list that was
+// asked for before may still show them.
+func (p *pools) acknowledged(pool string, target int, ended []string) {
 	p.mu.Lock()
+	for _, id := range ended {
+		p.ended[id] = true
+	}
 	p.asked[pool] = ask{target: target, at: time.Now()}
 	p.mu.Unlock()
 	p.soon()
@@ -293,10 +315,10 @@ func (p *pools) machines(now time.Time, pool *autoscaler.Pool, state poolState, 
 			}
 		}
 		n.Pool, n.Instance, n.Since = pool.ID, i.ProviderID, i.Created
-		switch i.Phase {
-		case cloudprovider.Deleting:
+		switch {
+		case i.Phase == cloudprovider.Deleting, p.ended[i.ProviderID]:
 			n.Phase = autoscaler.Leaving
-		case cloudprovider.Failed:
+		case i.Phase == cloudprovider.Failed:
 			n.Phase = autoscaler.Failed
 		}
 		if n.Phase == autoscaler.Coming && i.ExpectedReady > 0 {
