@@ -44,7 +44,7 @@ func demoCommand() *cobra.Command {
 	flags := c.Flags()
 	flags.StringVar(&config.Bin, "bin", programFolder(), "folder with the programs that make build makes")
 	flags.StringVar(&config.Report, "report", "", "HTML file to write, self-contained")
-	flags.DurationVar(&config.From, "from", 5*time.Minute, "where in the trace to begin")
+	flags.DurationVar(&config.From, "from", 10*time.Minute, "where in the trace to begin")
 	flags.DurationVar(&config.For, "for", 80*time.Second, "how much of the trace to replay")
 	return c
 }
