@@ -102,8 +102,7 @@ func (m *Memory) Observe(o Observation) {
 	// A workload that is not named was idle here, which is a figure too.
 	for id, w := range m.workloads {
 		if !named[id] && !w.stable.Empty(o.At) {
-			w.stable.Add(o.At, 0)
-			w.panicked.Add(o.At, 0)
+			w.add(o.At, 0, o.Interval)
 		}
 	}
 }

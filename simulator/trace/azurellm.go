@@ -33,6 +33,13 @@ func (m ServiceModel) Of(context, generated int) time.Duration {
 // mostTokens bounds what a line may claim; the longest contexts of 2026 are some millions.
 const mostTokens = 100_000_000
 
+const (
+	// mostRequests bounds a trace, which is held in memory: about 1 GB. The longest Azure LLM trace has 17 million in a file.
+	mostRequests = 20_000_000
+	// mostLine bounds a line in bytes, so that a file without ends of line, or a few packed bytes, do not fill the memory.
+	mostLine = 1 << 20
+)
+
 //go:embed samples/azure-llm-code.csv.gz
 var azureLLMCode []byte
 
@@ -66,7 +73,7 @@ func ReadAzureLLM(r io.Reader, name string, m ServiceModel) ([]Request, error) {
 	if bom, _ := buffered.Peek(3); bytes.Equal(bom, []byte("\xef\xbb\xbf")) {
 		_, _ = buffered.Discard(3)
 	}
-	reader := azureLLMReader{csv: csv.NewReader(buffered), name: name, model: m}
+	reader := azureLLMReader{csv: csv.NewReader(&shortLines{from: buffered}), name: name, model: m, most: mostRequests}
 	reader.csv.FieldsPerRecord, reader.csv.ReuseRecord = -1, true
 	return reader.all()
 }
@@ -77,6 +84,26 @@ type azureLLMReader struct {
 	model                        ServiceModel
 	time, context, written, line int
 	first, last                  time.Time
+	most                         int
+}
+
+// shortLines passes on what it reads until a line is too long.
+type shortLines struct {
+	from io.Reader
+	line int
+}
+
+func (s *shortLines) Read(p []byte) (int, error) {
+	n, err := s.from.Read(p)
+	for _, c := range p[:n] {
+		if s.line++; c == '\n' {
+			s.line = 0
+		}
+		if s.line > mostLine {
+			return 0, fmt.Errorf("a line is longer than %d bytes", mostLine)
+		}
+	}
+	return n, err
 }
 
 func (r *azureLLMReader) all() ([]Request, error) {
@@ -90,12 +117,15 @@ func (r *azureLLMReader) all() ([]Request, error) {
 			break
 		}
 		if err != nil {
-			return nil, &Error{File: r.name, Line: r.line + 1, Err: err}
+			return nil, &Error{File: r.name, Line: r.line + 1, Err: unplaced(err)}
 		}
 		r.line, _ = r.csv.FieldPos(0)
 		request, err := r.request(row)
 		if err != nil {
 			return nil, err
+		}
+		if len(list) == r.most {
+			return nil, &Error{File: r.name, Line: r.line, Err: fmt.Errorf("more than %d requests; cut the trace into parts", r.most)}
 		}
 		list = append(list, request)
 	}
@@ -105,10 +135,22 @@ func (r *azureLLMReader) all() ([]Request, error) {
 	return list, nil
 }
 
+// unplaced is what is wrong without csv's own line, as Error says it.
+func unplaced(err error) error {
+	var place *csv.ParseError
+	if errors.As(err, &place) {
+		return place.Err
+	}
+	return err
+}
+
 func (r *azureLLMReader) header() error {
 	row, err := r.csv.Read()
+	if errors.Is(err, io.EOF) {
+		return &Error{File: r.name, Line: 1, Err: ErrEmpty}
+	}
 	if err != nil {
-		return &Error{File: r.name, Line: 1, Err: fmt.Errorf("reading the header: %w", err)}
+		return &Error{File: r.name, Line: 1, Err: fmt.Errorf("reading the header: %w", unplaced(err))}
 	}
 	r.line = 1
 	for _, c := range []struct {

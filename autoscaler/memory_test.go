@@ -1,0 +1,189 @@
+package autoscaler_test
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/wholescale/wholescale/autoscaler"
+)
+
+var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+// second is n seconds after noon.
+func second(n float64) time.Time { return noon.Add(time.Duration(n * float64(time.Second))) }
+
+func oneWorkload(id autoscaler.WorkloadID) autoscaler.Cluster {
+	return autoscaler.Cluster{Workloads: []autoscaler.Workload{{ID: id, Policy: autoscaler.Policy{Target: 7, StableWindow: time.Minute, PanicWindow: 6 * time.Second}}}}
+}
+
+func demandAt(m *autoscaler.Memory, n float64) autoscaler.Demand {
+	return m.State(second(n), oneWorkload("ns/w")).Workloads[0].Demand
+}
+
+// tell is a report of the second up to n; a load below 0 does not name the workload.
+func tell(m *autoscaler.Memory, gateway string, n, load float64) {
+	o := autoscaler.Observation{At: second(n), Gateway: gateway, Interval: time.Second}
+	if load >= 0 {
+		o.Workloads = []autoscaler.Load{{ID: "ns/w", Concurrency: load, Pods: []autoscaler.PodLoad{{ID: "ns/w-1", InFlight: int(load)}}}}
+	}
+	m.Observe(o)
+}
+
+func TestTwoGatewaysAddUp(t *testing.T) {
+	m := autoscaler.NewMemory()
+	for n := 1.0; n <= 10; n++ {
+		tell(m, "a", n, 3)
+		tell(m, "b", n, 5)
+	}
+	if d := demandAt(m, 10); d.Stable != 8 || d.Panic != 8 || d.InFlight != 8 || d.Stale {
+		t.Errorf("%+v: 3 and 5 are 8", d)
+	}
+}
+
+func TestAGatewayWithoutTheWorkloadTakesNothingAway(t *testing.T) {
+	m := autoscaler.NewMemory()
+	for n := 1.0; n <= 10; n++ {
+		tell(m, "a", n, 6)
+		tell(m, "b", n, -1)
+	}
+	if d := demandAt(m, 10); d.Stable != 6 || d.Panic != 6 {
+		t.Errorf("%+v: one gateway has 6, the other none", d)
+	}
+}
+
+func TestAnUnnamedWorkloadIsIdle(t *testing.T) {
+	m := autoscaler.NewMemory()
+	for n := 1.0; n <= 6; n++ {
+		tell(m, "a", n, 6)
+	}
+	for n := 7.0; n <= 9; n++ {
+		tell(m, "a", n, -1)
+	}
+	if d := demandAt(m, 9); d.Panic >= 6 || d.Stable != 4 || d.InFlight != 0 {
+		t.Errorf("%+v: 6 for six seconds and nothing for three is 4 on average", d)
+	}
+}
+
+func TestReportsOfPartsOfASecondIntegrateToTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := autoscaler.NewMemory()
+		total, last := 0.0, 0
+		for last < 5000 {
+			next := min(5000, last+rapid.IntRange(1, 1700).Draw(t, "ms"))
+			load := float64(rapid.IntRange(0, 50).Draw(t, "load"))
+			total += load * float64(next-last) / 1000
+			m.Observe(autoscaler.Observation{
+				At: noon.Add(time.Duration(next) * time.Millisecond), Gateway: "a", Interval: time.Duration(next-last) * time.Millisecond,
+				Workloads: []autoscaler.Load{{ID: "ns/w", Concurrency: load}},
+			})
+			last = next
+		}
+		if d := demandAt(m, 4.999); math.Abs(d.Stable-total/5) > 1e-3 {
+			t.Fatalf("%v on average, not %v", d.Stable, total/5)
+		}
+	})
+}
+
+func TestDemandIsStaleAfterThreeTicks(t *testing.T) {
+	m := autoscaler.NewMemory()
+	if !demandAt(m, 0).Stale {
+		t.Error("fresh though nobody has reported")
+	}
+	tell(m, "a", 1, 5)
+	tell(m, "b", 1, 5)
+	if demandAt(m, 4).Stale {
+		t.Error("stale after three ticks; one late and one lost report are borne")
+	}
+	tell(m, "a", 4.5, 5)
+	if !demandAt(m, 4.5).Stale {
+		t.Error("fresh though one of two gateways is overdue")
+	}
+	m.Observe(autoscaler.Observation{At: second(4.6), Gateway: "b", Goodbye: true})
+	if d := demandAt(m, 4.6); d.Stale || d.InFlight != 5 {
+		t.Errorf("%+v: who said goodbye holds nothing and is not waited for", d)
+	}
+}
+
+func TestASilentGatewayIsForgottenAfterAMinuteWhenAnotherReports(t *testing.T) {
+	m := autoscaler.NewMemory()
+	tell(m, "a", 0, 5)
+	tell(m, "b", 0, 5)
+	tell(m, "a", 60, 5)
+	if !demandAt(m, 60).Stale {
+		t.Error("forgotten too soon")
+	}
+	tell(m, "a", 61, 5)
+	if d := demandAt(m, 61); d.Stale || d.InFlight != 5 {
+		t.Errorf("%+v: after a minute the silent one counts no more", d)
+	}
+	if !demandAt(m, 200).Stale {
+		t.Error("the last gateway was forgotten and silence taken for idleness")
+	}
+}
+
+func TestIdleSince(t *testing.T) {
+	m := autoscaler.NewMemory()
+	tell(m, "a", 1, 5)
+	if !demandAt(m, 1).IdleSince.IsZero() {
+		t.Error("busy, and idle since then")
+	}
+	tell(m, "a", 2, -1)
+	if got := demandAt(m, 2).IdleSince; !got.Equal(second(2)) {
+		t.Errorf("idle since %s", got)
+	}
+	tell(m, "a", 4, -1)
+	if got := demandAt(m, 4).IdleSince; !got.Equal(second(2)) {
+		t.Errorf("idle since %s, but it began at 2", got)
+	}
+	if !demandAt(m, 10).IdleSince.IsZero() {
+		t.Error("idle though nothing is known")
+	}
+}
+
+func TestLeadTimesAreTheNinetiethPercentile(t *testing.T) {
+	m := autoscaler.NewMemory()
+	c := func() autoscaler.Cluster {
+		c := oneWorkload("ns/w")
+		c.Pools = []autoscaler.Pool{{ID: "p"}}
+		c.Nodes = []autoscaler.Node{{ID: "n", Pool: "p", Phase: autoscaler.Coming, Since: noon}}
+		return c
+	}
+	if s := m.State(noon, c()); s.Workloads[0].Start != 5*time.Second || s.Pools[0].Join != time.Minute {
+		t.Errorf("%s and %s before anything was measured", s.Workloads[0].Start, s.Pools[0].Join)
+	}
+	for k := range 10 {
+		m.Started("ns/w", time.Duration(k+1)*time.Second)
+		m.Joined("p", time.Duration(k+1)*10*time.Second)
+	}
+	s := m.State(noon, c())
+	if s.Workloads[0].Start != 9*time.Second || s.Pools[0].Join != 90*time.Second || !s.Nodes[0].Due.Equal(noon.Add(90*time.Second)) {
+		t.Errorf("%s, %s, due %s", s.Workloads[0].Start, s.Pools[0].Join, s.Nodes[0].Due)
+	}
+}
+
+func TestWorkloadsThatAreGoneLeaveNothingBehind(t *testing.T) {
+	m := autoscaler.NewMemory()
+	heap := func() uint64 {
+		var s runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&s)
+		return s.HeapAlloc
+	}
+	before := heap()
+	for k := range 5000 {
+		id := autoscaler.WorkloadID(fmt.Sprint("ns/w", k))
+		m.Observe(autoscaler.Observation{At: noon, Gateway: "a", Interval: time.Second, Workloads: []autoscaler.Load{{ID: id, Concurrency: 1}}})
+		m.Started(id, time.Second)
+		m.Joined(autoscaler.PoolID(id), time.Second)
+		m.State(noon, autoscaler.Cluster{})
+	}
+	if after := heap(); after > before+1<<20 {
+		t.Errorf("%d bytes are left of 5,000 workloads that are gone", after-before)
+	}
+	runtime.KeepAlive(m)
+}
