@@ -17,7 +17,7 @@
   const colour = (name) => palettes[darkness.matches && !printing ? "dark" : "light"][name];
 
   const figures = [
-    { title: "Requests per second", unit: "/s", lines: [["arrivals", "arriving", "there", 2]] },
+    { title: "Requests per second", unit: "/s", rate: true, lines: [["arrivals", "arriving", "there", 2]] },
     { title: "Requests held and in flight", whole: true, lines: [["held", "held", "coming", 0], ["inFlight", "in flight", "there", 0]] },
     { title: "Replicas", whole: true, lines: [["wanted", "wanted", "coming", 0], ["ready", "ready", "there", 0]] },
     { title: "Nodes", whole: true, lines: [["nodesComing", "coming", "coming", 0], ["nodesReady", "ready", "there", 0]] },
@@ -47,6 +47,8 @@
 
   const whole = [0, runs.reduce((end, run) => Math.max(end, run.at[run.at.length - 1]), 0)];
   const steps = uPlot.paths.stepped({ align: 1 });
+  // A rate is of the time before its point; a count stands until the next.
+  const rates = uPlot.paths.stepped({ align: -1 });
   const width = () => Math.max(280, place.clientWidth);
 
   const charts = figures.map((figure, index) => {
@@ -74,7 +76,7 @@
           stroke: () => colour(ink),
           width: n ? 1.25 : 2,
           dash: dashes[n % dashes.length],
-          paths: figure.whole ? steps : undefined,
+          paths: figure.rate ? rates : figure.whole ? steps : undefined,
           points: { show: false },
           value: (u, v) => (v == null ? "–" : format.format(v) + (figure.unit || "")),
         });
