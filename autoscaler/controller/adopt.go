@@ -2,6 +2,7 @@ package controller
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -82,16 +83,24 @@ func (w *world) servicesByNamespace() map[string][]service {
 
 // complete fills what follows from the settings: the core's policy, hosts, and the port.
 func (a *adopted) complete(services []service, problem error) {
-	policy, err := policyOf(&a.spec)
+	a.spec.Default()
+	checked := v1alpha1.PodAutoscaler{Spec: a.spec}
+	checked.Spec.TargetRef.Name = a.name
+	wrong := checked.Validate()
 	switch {
 	case problem != nil:
 		a.blocked = problem.Error()
-	case err != nil:
-		a.blocked = err.Error()
+	case len(wrong) > 0:
+		a.blocked = wrong[0].Error()
 	case a.spec.Paused:
 		a.blocked = "paused"
 	}
-	a.policy = policy
+	if problem != nil || len(wrong) > 0 {
+		// It is left alone, and the core is shown settings that it can reckon with.
+		a.spec = v1alpha1.PodAutoscalerSpec{TargetRef: a.spec.TargetRef}
+		a.spec.Default()
+	}
+	a.policy = policyOf(&a.spec)
 	a.hosts = a.spec.Hosts
 	servicePort := ""
 	for _, s := range services {
@@ -132,64 +141,31 @@ func (a *adopted) portNumber(s string) int32 {
 	return a.portsByName[s]
 }
 
-// Defaults are Knative's (config-autoscaler), where it has the same setting.
-const (
-	defaultTarget      = 100.0
-	defaultUtilization = 70
-	defaultStable      = 60 * time.Second
-	defaultBurst       = 211
-)
-
-// policyOf is the core's policy for settings that people wrote, with defaults filled in.
-func policyOf(s *v1alpha1.PodAutoscalerSpec) (autoscaler.Policy, error) {
+// policyOf is the core's policy for settings that are complete and valid.
+func policyOf(s *v1alpha1.PodAutoscalerSpec) autoscaler.Policy {
 	p := autoscaler.Policy{
-		Name: autoscaler.PolicyName(cmp.Or(s.Policy, v1alpha1.PolicyWholescale)), Slots: int(s.Concurrency.Limit),
+		Name: autoscaler.PolicyName(s.Policy), Total: s.Concurrency.TargetPerPod(), Slots: int(s.Concurrency.Limit),
 		Min: int(s.Replicas.Min), Max: int(s.Replicas.Max), Activation: int(s.Replicas.Activation),
-		StableWindow: cmp.Or(duration(s.Windows.Stable), defaultStable), ScaleDownDelay: duration(s.Windows.ScaleDownDelay),
-		ZeroRetention: duration(s.Windows.ZeroRetention), PanicThreshold: value(s.Windows.PanicThreshold, 200) / 100,
-		UpRate: value(s.Rates.Up, 1000), DownRate: value(s.Rates.Down, 2), BurstCapacity: defaultBurst,
-	}
-	if s.BurstCapacity != nil {
-		p.BurstCapacity = float64(*s.BurstCapacity)
+		StableWindow: duration(s.Windows.Stable), ScaleDownDelay: duration(s.Windows.ScaleDownDelay), ZeroRetention: duration(s.Windows.ZeroRetention),
+		PanicThreshold: *s.Windows.PanicThreshold / 100, UpRate: *s.Rates.Up, DownRate: *s.Rates.Down, BurstCapacity: float64(*s.BurstCapacity),
 	}
 	if s.Replicas.Initial != nil {
 		p.Initial = int(*s.Replicas.Initial)
 	}
-	percent := value(s.Windows.PanicPercentage, 10)
-	p.PanicWindow = max(time.Second, time.Duration(float64(p.StableWindow)*percent/100).Truncate(time.Second))
-	p.Total = defaultTarget
-	switch {
-	case s.Concurrency.Target != nil:
-		p.Total = *s.Concurrency.Target
-	case p.Slots > 0:
-		p.Total = float64(p.Slots)
-	}
-	p.Target = math.Max(0.01, p.Total*float64(cmp.Or(s.Concurrency.Utilization, defaultUtilization))/100)
-	switch {
-	case !(p.Total > 0) || math.IsInf(p.Total, 0):
-		return p, fmt.Errorf("concurrency.target is %v; it must be above 0", p.Total)
-	case p.Max > 0 && p.Min > p.Max:
-		return p, fmt.Errorf("replicas.min is %d, above replicas.max %d", p.Min, p.Max)
-	case p.UpRate <= 1 || p.DownRate <= 1:
-		return p, fmt.Errorf("rates.up is %v and rates.down is %v; both must be above 1", p.UpRate, p.DownRate)
-	case p.Name != autoscaler.Wholescale && p.Name != autoscaler.KPA:
-		return p, fmt.Errorf("policy is %q; it is wholescale or kpa", p.Name)
-	}
-	return p, nil
+	p.PanicWindow = max(time.Second, time.Duration(float64(p.StableWindow)**s.Windows.PanicPercentage/100).Truncate(time.Second))
+	p.Target = math.Max(leastTarget, p.Total*float64(s.Concurrency.Utilization)/100)
+	p.Total = math.Max(p.Total, p.Target)
+	return p
 }
+
+// leastTarget is Knative's least target per pod.
+const leastTarget = 0.01
 
 func duration(d *metav1.Duration) time.Duration {
 	if d == nil {
 		return 0
 	}
 	return d.Duration
-}
-
-func value(p *float64, otherwise float64) float64 {
-	if p == nil {
-		return otherwise
-	}
-	return *p
 }
 
 // annotationReader takes settings out of annotations and remembers the first that cannot be read.
@@ -211,8 +187,8 @@ func (r *annotationReader) read(key string, parse func(string) error) {
 func (r *annotationReader) whole(key string, to *int32) {
 	r.read(key, func(s string) error {
 		n, err := strconv.ParseInt(s, 10, 32)
-		if err != nil || n < 0 {
-			return fmt.Errorf("it must be a whole number of at least 0")
+		if err != nil {
+			return errors.New("it must be a whole number")
 		}
 		*to = int32(n)
 		return nil
@@ -222,8 +198,8 @@ func (r *annotationReader) whole(key string, to *int32) {
 func (r *annotationReader) duration(key string, to **metav1.Duration) {
 	r.read(key, func(s string) error {
 		d, err := time.ParseDuration(s)
-		if err != nil || d < 0 || d > time.Hour {
-			return fmt.Errorf("it must be a duration of 0s to 1h, such as 30s")
+		if err != nil {
+			return errors.New("it must be a duration such as 30s")
 		}
 		*to = &metav1.Duration{Duration: d}
 		return nil
@@ -257,8 +233,8 @@ func specFromAnnotations(from map[string]string) (v1alpha1.PodAutoscalerSpec, er
 	})
 	r.read(v1alpha1.AnnotationTarget, func(text string) error {
 		f, err := strconv.ParseFloat(text, 64)
-		if err != nil || !(f > 0) || f > 1e6 {
-			return fmt.Errorf("it must be a number above 0")
+		if err != nil {
+			return errors.New("it must be a number above 0")
 		}
 		s.Concurrency.Target = &f
 		return nil

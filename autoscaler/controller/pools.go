@@ -236,15 +236,13 @@ type join struct {
 }
 
 func (p *pools) pool(now time.Time, object *v1alpha1.NodePool) autoscaler.Pool {
-	s := &object.Spec
+	s := object.Spec
+	s.Default()
 	offer, known := p.offers[s.Provider.Pool]
 	pool := autoscaler.Pool{
 		ID: autoscaler.PoolID(object.Name), Min: int(s.Nodes.Min), Max: int(s.Nodes.Max), Weight: int(s.Weight),
-		Join: duration(s.Join), IdleAfter: 30 * time.Second,
+		Join: duration(s.Join), IdleAfter: duration(s.IdleAfter),
 		Allocatable: autoscaler.Resources{CPU: offer.Allocatable.CPUMillis, Memory: offer.Allocatable.MemoryBytes, Pods: offer.Allocatable.Pods},
-	}
-	if s.IdleAfter != nil {
-		pool.IdleAfter = s.IdleAfter.Duration
 	}
 	if offer.Max > 0 {
 		pool.Max = min(pool.Max, offer.Max)
@@ -268,6 +266,7 @@ func (p *pools) pool(now time.Time, object *v1alpha1.NodePool) autoscaler.Pool {
 	pool.Unknown = p.unknown(now, s.Provider.Pool, known)
 	if pool.Min > pool.Max {
 		pool.Unknown = fmt.Sprintf("nodes.min is %d, above what can be had: %d", pool.Min, pool.Max)
+		pool.Min = pool.Max
 	}
 	if out := p.stockOut[s.Provider.Pool]; now.Before(out.until) {
 		pool.StockOut = out.reason
