@@ -41,7 +41,9 @@ func TestTheGatewaysShareEachPodsSlotsAndNoMore(t *testing.T) {
 }
 
 func TestFiguresThatCannotBeAreLeftOut(t *testing.T) {
-	load := func(id string, c float64) *wire.WorkloadReport { return &wire.WorkloadReport{Workload: id, Concurrency: c} }
+	load := func(id string, c float64) *wire.WorkloadReport {
+		return &wire.WorkloadReport{Workload: id, Concurrency: c}
+	}
 	got := loads(&wire.Report{Workloads: []*wire.WorkloadReport{
 		load("ns/nan", math.NaN()), load("ns/b", 2), load("ns/negative", -1), load("ns/inf", math.Inf(1)), load("ns/a.statefulset", 1),
 	}})

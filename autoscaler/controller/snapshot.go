@@ -31,6 +31,7 @@ func look(w *world, p *pools, written *writtenScales, now time.Time) *picture {
 		pools: map[autoscaler.PoolID]*v1alpha1.NodePool{}, nodeName: map[autoscaler.NodeID]string{}, instance: map[autoscaler.NodeID]string{},
 	}
 	pic.adopted = w.adopt()
+	written.keep(pic.adopted)
 	for _, a := range pic.adopted {
 		if conflict := written.conflict(a.id, now); conflict != "" && a.blocked == "" {
 			a.blocked = conflict
@@ -175,6 +176,16 @@ func (w *writtenScales) wrote(id autoscaler.WorkloadID, replicas int, now time.T
 		w.by[id] = s
 	}
 	s.replicas, s.at, s.shown = replicas, now, false
+}
+
+// keep forgets the workloads that are not among the ones of ours, sorted by id.
+func (w *writtenScales) keep(ours []adopted) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	maps.DeleteFunc(w.by, func(id autoscaler.WorkloadID, _ *writtenScale) bool {
+		_, ok := slices.BinarySearchFunc(ours, id, func(a adopted, id autoscaler.WorkloadID) int { return cmp.Compare(a.id, id) })
+		return !ok
+	})
 }
 
 // current is the replicas that stand: what the informer shows, or what we wrote and it does not show yet.

@@ -178,6 +178,7 @@ func translateNode(n *corev1.Node) *nodeRecord {
 		switch {
 		case t.Key == v1alpha1.TaintDraining:
 			r.Draining = true
+		case t.Key == corev1.TaintNodeUnschedulable: // the cordon's own: Cordoned says it
 		case strings.HasPrefix(t.Key, "node.kubernetes.io/"), t.Key == "node.cloudprovider.kubernetes.io/uninitialized":
 			r.settling = true
 		default:
@@ -188,10 +189,6 @@ func translateNode(n *corev1.Node) *nodeRecord {
 		if c.Type == corev1.NodeReady {
 			r.ready = c.Status == corev1.ConditionTrue
 		}
-	}
-	if n.Spec.Unschedulable {
-		// The cordon's own taint says what Cordoned says.
-		r.settling = false
 	}
 	return r
 }

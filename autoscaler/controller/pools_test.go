@@ -1,0 +1,158 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/wholescale/wholescale/api/v1alpha1"
+	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/cloudprovider"
+)
+
+// seller is a provider of what its fields say.
+type seller struct {
+	cloudprovider.Provider
+	err    error
+	states []cloudprovider.PoolState
+}
+
+func (s *seller) Pools(context.Context) ([]cloudprovider.Pool, error) {
+	return []cloudprovider.Pool{{ID: "m", Allocatable: cloudprovider.Resources{CPUMillis: 4000, MemoryBytes: 16 << 30, Pods: 110}, Max: 10}}, s.err
+}
+
+func (s *seller) List(context.Context) ([]cloudprovider.PoolState, error) { return s.states, s.err }
+
+func (s *seller) has(target int, instances ...cloudprovider.Instance) {
+	s.states = []cloudprovider.PoolState{{ID: "m", Known: &cloudprovider.Known{Target: target, Instances: instances}}}
+}
+
+func nodePools(names ...string) map[string]*v1alpha1.NodePool {
+	m := map[string]*v1alpha1.NodePool{}
+	for _, name := range names {
+		m[name] = &v1alpha1.NodePool{
+			ObjectMeta: metav1.ObjectMeta{Name: name},
+			Spec:       v1alpha1.NodePoolSpec{Provider: v1alpha1.ProviderRef{Pool: "m"}, Nodes: v1alpha1.Bounds{Max: 5}},
+		}
+	}
+	return m
+}
+
+func sold(s *seller) *pools { return newPools(s, zap.NewNop(), func() {}) }
+
+func TestAPoolIsUnknownUntilTheProviderHasAnswered(t *testing.T) {
+	s := &seller{err: errors.New("the cloud is away")}
+	p := sold(s)
+	unknown := func(now time.Time) string {
+		list, _, _ := p.view(now, nodePools("a"), nil)
+		return list[0].Unknown
+	}
+	if got := unknown(time.Now()); got != "the provider has not answered yet" {
+		t.Errorf("%q", got)
+	}
+	p.ask(t.Context())
+	if got := unknown(time.Now()); got != "the cloud is away" {
+		t.Errorf("%q", got)
+	}
+	s.err = nil
+	p.ask(t.Context())
+	if got := unknown(time.Now()); got != `the provider did not list pool "m"` {
+		t.Errorf("%q", got)
+	}
+	s.has(0)
+	p.ask(t.Context())
+	if got := unknown(time.Now()); got != "" {
+		t.Errorf("%q though it answered", got)
+	}
+	s.err = errors.New("the cloud is away")
+	p.ask(t.Context())
+	if got := unknown(time.Now()); got != "" {
+		t.Errorf("%q: one lost answer is borne", got)
+	}
+	if got := unknown(time.Now().Add(listMaxAge + time.Second)); got != "the cloud is away" {
+		t.Errorf("%q when the last answer is old", got)
+	}
+}
+
+func TestTwoNodePoolsOnOneProviderPoolAreNotBothBelieved(t *testing.T) {
+	s := &seller{}
+	s.has(1, cloudprovider.Instance{ProviderID: "i1", Phase: cloudprovider.Running, Created: time.Now()})
+	p := sold(s)
+	p.ask(t.Context())
+	list, nodes, _ := p.view(time.Now(), nodePools("a", "b"), nil)
+	if list[0].Unknown != "" || list[1].Unknown == "" || len(nodes) != 1 || nodes[0].Pool != "a" {
+		t.Errorf("%+v %+v", list, nodes)
+	}
+}
+
+func TestWhatWasOrderedAndIsNotListedIsComing(t *testing.T) {
+	s := &seller{}
+	s.has(1, cloudprovider.Instance{ProviderID: "i1", Phase: cloudprovider.Creating, Created: time.Now()})
+	p := sold(s)
+	p.ask(t.Context())
+	p.acknowledged("m", 3, nil)
+	list, nodes, _ := p.view(time.Now(), nodePools("a"), nil)
+	if list[0].Target != 3 || len(nodes) != 3 {
+		t.Fatalf("target %d, %d nodes: the order counts before the provider lists it", list[0].Target, len(nodes))
+	}
+	for _, n := range nodes {
+		if n.Phase != autoscaler.Coming || n.Since.IsZero() {
+			t.Errorf("%+v", n)
+		}
+	}
+	p.refused("m", "no such machine now")
+	list, nodes, _ = p.view(time.Now(), nodePools("a"), nil)
+	if list[0].StockOut != "no such machine now" || len(nodes) != 1 {
+		t.Errorf("%q, %d nodes: what cannot be had is not coming", list[0].StockOut, len(nodes))
+	}
+	if list, _, _ = p.view(time.Now().Add(stockOutFor+time.Second), nodePools("a"), nil); list[0].StockOut != "" {
+		t.Error("never asked again")
+	}
+}
+
+func TestAJoinIsMeasuredOnceAndOnlyOfAMachineThatWasSeenComing(t *testing.T) {
+	s, created := &seller{}, time.Now()
+	s.has(2, cloudprovider.Instance{ProviderID: "i1", Phase: cloudprovider.Running, Created: created}, cloudprovider.Instance{ProviderID: "old", Phase: cloudprovider.Running, Created: created})
+	p := sold(s)
+	p.ask(t.Context())
+	ready := func(ids ...string) map[string]*nodeRecord {
+		m := map[string]*nodeRecord{}
+		for _, id := range ids {
+			m[id] = &nodeRecord{Node: autoscaler.Node{ID: autoscaler.NodeID("node-" + id)}, providerID: id, ready: true}
+		}
+		return m
+	}
+	p.view(created, nodePools("a"), ready("old"))
+	_, nodes, joins := p.view(created.Add(9*time.Second), nodePools("a"), ready("old", "i1"))
+	if len(joins) != 1 || joins[0].took != 9*time.Second || nodes[0].ID != "node-i1" || nodes[0].Phase != autoscaler.Ready {
+		t.Errorf("%+v %+v", joins, nodes)
+	}
+	if _, _, joins = p.view(created.Add(20*time.Second), nodePools("a"), ready("old", "i1")); len(joins) != 0 {
+		t.Errorf("%+v", joins)
+	}
+	if _, nodes, _ = p.view(created.Add(30*time.Second), nodePools("a"), map[string]*nodeRecord{"i1": {}}); nodes[0].Phase != autoscaler.NotReady {
+		t.Errorf("%s: it was ready once, so it is not coming", nodes[0].Phase)
+	}
+	s.has(0)
+	p.ask(t.Context())
+	if len(p.joined)+len(p.coming) != 0 {
+		t.Errorf("%d and %d instances are remembered of none", len(p.joined), len(p.coming))
+	}
+}
+
+func TestBoundsThatCannotBeKeptMakeThePoolUnknown(t *testing.T) {
+	s := &seller{}
+	s.has(0)
+	p := sold(s)
+	p.ask(t.Context())
+	objects := nodePools("a")
+	objects["a"].Spec.Nodes = v1alpha1.Bounds{Min: 20, Max: 30}
+	list, _, _ := p.view(time.Now(), objects, nil)
+	if list[0].Unknown != "nodes.min is 20, above what can be had: 10" || list[0].Min > list[0].Max {
+		t.Errorf("%+v", list[0])
+	}
+}

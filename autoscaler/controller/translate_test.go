@@ -1,0 +1,96 @@
+package controller
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/wholescale/wholescale/api/v1alpha1"
+	"github.com/wholescale/wholescale/autoscaler"
+)
+
+func asks(cpu, memory string) corev1.ResourceRequirements {
+	return corev1.ResourceRequirements{Requests: requests(cpu, memory)}
+}
+
+func requests(cpu, memory string) corev1.ResourceList {
+	return corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)}
+}
+
+func TestAPodsShapeIsWhatTheSchedulerCounts(t *testing.T) {
+	always := corev1.ContainerRestartPolicyAlways
+	main := []corev1.Container{{Resources: asks("500m", "1Gi")}, {Resources: asks("100m", "1Gi")}}
+	for _, c := range []struct {
+		name        string
+		spec        corev1.PodSpec
+		cpu, memory int64
+	}{
+		{"the sum of its containers", corev1.PodSpec{Containers: main}, 600, 2 << 30},
+		{"or its largest init container, size by size", corev1.PodSpec{
+			Containers: main, InitContainers: []corev1.Container{{Resources: asks("2", "1Gi")}, {Resources: asks("1", "3Gi")}},
+		}, 2000, 3 << 30},
+		{"sidecars stay", corev1.PodSpec{
+			Containers: main, InitContainers: []corev1.Container{{Resources: asks("50m", "1Gi"), RestartPolicy: &always}},
+		}, 650, 3 << 30},
+		{"an init container runs beside the sidecars before it", corev1.PodSpec{
+			Containers: main,
+			InitContainers: []corev1.Container{
+				{Resources: asks("50m", "1Gi"), RestartPolicy: &always}, {Resources: asks("1", "1Gi")}, {Resources: asks("50m", "0"), RestartPolicy: &always},
+			},
+		}, 1050, 3 << 30},
+		{"overhead comes on top", corev1.PodSpec{Containers: main, Overhead: requests("10m", "1Gi")}, 610, 3 << 30},
+	} {
+		want := autoscaler.Resources{CPU: c.cpu, Memory: c.memory, Pods: 1}
+		if got := shapeOf(&c.spec).Needs; got != want {
+			t.Errorf("%s: %+v, not %+v", c.name, got, want)
+		}
+	}
+}
+
+func TestMarksThatKeepAPod(t *testing.T) {
+	yes := true
+	owned := []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web-1", Controller: &yes}}
+	for _, c := range []struct {
+		key, value string
+		owners     []metav1.OwnerReference
+		keep       string
+	}{
+		{"", "", owned, ""},
+		{"", "", nil, "no controller would replace it"},
+		{v1alpha1.AnnotationDoNotDisrupt, "true", owned, "annotation do-not-disrupt"},
+		{v1alpha1.AnnotationDoNotDisrupt, "false", owned, ""},
+		{"karpenter.sh/do-not-disrupt", "true", owned, "annotation do-not-disrupt"},
+		{"cluster-autoscaler.kubernetes.io/safe-to-evict", "false", owned, "annotation do-not-disrupt"},
+		{"cluster-autoscaler.kubernetes.io/safe-to-evict", "true", owned, ""},
+	} {
+		r := translatePod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{OwnerReferences: c.owners, Annotations: map[string]string{c.key: c.value}}})
+		if r.Keep != c.keep {
+			t.Errorf("%s=%s: %q, not %q", c.key, c.value, r.Keep, c.keep)
+		}
+	}
+}
+
+func TestANodesTaints(t *testing.T) {
+	n := &corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{
+		{Key: "dedicated", Value: "gpu", Effect: "NoSchedule"}, {Key: v1alpha1.TaintDraining, Effect: "NoSchedule"}, {Key: "node.kubernetes.io/not-ready", Effect: "NoSchedule"},
+	}}}
+	r := translateNode(n)
+	if !r.Draining || !r.settling || len(r.Taints) != 1 || r.Taints[0].Key != "dedicated" {
+		t.Errorf("%+v: ours is draining, Kubernetes' own goes away by itself, the rest keeps pods off", r)
+	}
+	n.Spec.Unschedulable, n.Spec.Taints = true, []corev1.Taint{{Key: "node.kubernetes.io/unschedulable", Effect: "NoSchedule"}}
+	if r := translateNode(n); !r.Cordoned || r.settling {
+		t.Errorf("%+v: a cordoned node is not one that settles", r)
+	}
+}
+
+func TestANodeThatIsCordonedAndNotReadySettles(t *testing.T) {
+	r := translateNode(&corev1.Node{Spec: corev1.NodeSpec{Unschedulable: true, Taints: []corev1.Taint{
+		{Key: "node.kubernetes.io/unschedulable", Effect: "NoSchedule"}, {Key: "node.kubernetes.io/network-unavailable", Effect: "NoSchedule"},
+	}}})
+	if !r.Cordoned || !r.settling {
+		t.Errorf("%+v: the cordon does not make its network ready", r)
+	}
+}
