@@ -122,7 +122,6 @@ func badObjects(ctx context.Context, t *testing.T, client dynamic.Interface) {
 		{"{provider: {pool: a}, nodes: {min: 4, max: 3}}", "spec.nodes.min: Invalid value"},
 		{"{provider: {pool: a}, nodes: {}}", "spec.nodes.max: Required"},
 		{"{provider: {pool: a}, nodes: {max: 3}, pricePerHour: -1}", "spec.pricePerHour: Invalid value"},
-		{"{provider: {pool: a}, nodes: {max: 3}, drainTimeout: 25h}", "spec.drainTimeout: Invalid value"},
 		{"{provider: {pool: a}, nodes: {max: 3}, taints: [{key: a, effect: Never}]}", "spec.taints[0].effect: Unsupported value"},
 	} {
 		_, err := create(v1alpha1.NodePools, "NodePool", "", c.spec)

@@ -31,7 +31,6 @@ func (s *PodAutoscalerSpec) Default() {
 func (s *NodePoolSpec) Default() {
 	fill(&s.Join, every(time.Minute))
 	fill(&s.IdleAfter, every(30*time.Second))
-	fill(&s.DrainTimeout, every(10*time.Minute))
 }
 
 // TargetPerPod is the concurrency wanted per pod at full use: the target, or the limit, or DefaultTarget.

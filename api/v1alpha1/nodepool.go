@@ -86,15 +86,6 @@ type NodePoolSpec struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="must be from 0s to 24h"
 	IdleAfter *metav1.Duration `json:"idleAfter,omitempty"`
-
-	// How long a node may take to be emptied before the try is given up.
-	// +optional
-	// +kubebuilder:default="10m"
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="must be from 1s to 24h"
-	DrainTimeout *metav1.Duration `json:"drainTimeout,omitempty"`
 }
 
 // ProviderRef names what the provider sells.

@@ -133,7 +133,6 @@ func (p *NodePool) Validate() field.ErrorList {
 	errs = append(errs, within(at.Child("pricePerHour"), s.PricePerHour, 0, 1e6)...)
 	errs = append(errs, between(at.Child("join"), s.Join, 0, time.Hour)...)
 	errs = append(errs, between(at.Child("idleAfter"), s.IdleAfter, 0, 24*time.Hour)...)
-	errs = append(errs, between(at.Child("drainTimeout"), s.DrainTimeout, time.Second, 24*time.Hour)...)
 	return errs
 }
 
