@@ -42,7 +42,7 @@ fuzz: ## each fuzz target for FUZZ_TIME
 
 .PHONY: e2e
 e2e: ## the whole of it on a real control plane (builds one the first time)
-	go test -count=1 -timeout 30m ./test/devcluster/... ./test/e2e/... ./test/stack/... ./test/bench/...
+	go test -count=1 -timeout 30m ./test/devcluster/... ./deploy/... ./cloudprovider/local/... ./test/e2e/...
 
 .PHONY: bench
 bench: build ## micro-benchmarks, then from-zero and step on devcluster; see docs/benchmarks.md
