@@ -269,7 +269,7 @@ func (g *generator) memo() {
 
 // init makes rapid look at more States than its 100: one takes a tenth of a millisecond. -rapid.checks still says otherwise.
 func init() {
-	if err := flag.Set("rapid.checks", "1000"); err != nil {
+	if err := flag.Set("rapid.checks", "500"); err != nil {
 		panic(err)
 	}
 }
