@@ -40,6 +40,16 @@ type pool struct {
 	serial int
 }
 
+// staying counts the machines that are not ending.
+func (p *pool) staying() (n int) {
+	for _, m := range p.nodes {
+		if !m.deleting {
+			n++
+		}
+	}
+	return n
+}
+
 // setReplicas makes a workload have as many pods, as a ReplicaSet does: creates, or deletes those that are not ready
 // first, then those of the lowest deletion cost, then the newest.
 func (s *simulation) setReplicas(w *workload, n int) {
@@ -160,13 +170,7 @@ func (s *simulation) setTarget(p *pool, target int, ends []autoscaler.NodeID) {
 			}
 		}
 	}
-	live := 0
-	for _, n := range p.nodes {
-		if !n.deleting {
-			live++
-		}
-	}
-	for ; live < target; live++ {
+	for live := p.staying(); live < target; live++ {
 		s.result.account(s, s.now)
 		p.serial++
 		n := &node{id: fmt.Sprintf("%s-%d", p.ID, p.serial), pool: p, ordered: s.now}
@@ -206,7 +210,7 @@ func (s *simulation) picture() autoscaler.Cluster {
 			}
 			c.Nodes = append(c.Nodes, v)
 		}
-		for k := len(p.nodes); k < p.target; k++ {
+		for k := p.staying(); k < p.target; k++ {
 			c.Nodes = append(c.Nodes, autoscaler.Node{
 				ID: autoscaler.NodeID(fmt.Sprintf("%s/ordered-%d", p.ID, k)), Pool: p.ID, Phase: autoscaler.Coming,
 				Allocatable: p.Allocatable, Labels: p.Labels, Taints: p.Taints, Since: s.now,

@@ -222,8 +222,11 @@ func (a *actor) untaint(ctx context.Context, name string) error {
 // written back whole, on the condition that nobody changed it meanwhile; a conflict is tried again.
 func (a *actor) editTaints(ctx context.Context, name string, note any, ours ...corev1.Taint) error {
 	node, err := a.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil // it left by itself meanwhile
+	}
 	if err != nil {
-		return permanentIf(err, apierrors.IsNotFound(err) || apierrors.IsForbidden(err))
+		return permanentIf(err, apierrors.IsForbidden(err))
 	}
 	others := slices.DeleteFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == v1alpha1.TaintDraining })
 	body, err := json.Marshal(map[string]any{

@@ -332,13 +332,24 @@ func (p *pools) machines(now time.Time, pool *autoscaler.Pool, state poolState, 
 	if since.IsZero() {
 		since = state.at
 	}
-	for k := len(state.Known.Instances); k < pool.Target; k++ {
+	// A machine that is ending is none of those that the pool was told to have.
+	for k := staying(list); k < pool.Target; k++ {
 		list = append(list, autoscaler.Node{
 			ID: autoscaler.NodeID(fmt.Sprintf("%s/ordered-%d", pool.ID, k)), Pool: pool.ID, Phase: autoscaler.Coming,
 			Allocatable: pool.Allocatable, Labels: pool.Labels, Taints: pool.Taints, Since: since,
 		})
 	}
 	return list, joins
+}
+
+// staying counts the machines that are not ending.
+func staying(list []autoscaler.Node) (n int) {
+	for i := range list {
+		if list[i].Phase != autoscaler.Leaving {
+			n++
+		}
+	}
+	return n
 }
 
 // nodePhase tells a node that has not been ready yet from one that is not ready any more.

@@ -156,3 +156,21 @@ func TestBoundsThatCannotBeKeptMakeThePoolUnknown(t *testing.T) {
 		t.Errorf("%+v", list[0])
 	}
 }
+
+// A machine was ended and another one ordered, and the list that we have is of before both: the ended one leaves, and the
+// ordered one is coming, so that nobody buys a third.
+func TestAnEndedMachineIsNoneOfThoseOrdered(t *testing.T) {
+	s := &seller{}
+	s.has(1, cloudprovider.Instance{ProviderID: "old", Phase: cloudprovider.Running})
+	p := sold(s)
+	p.ask(t.Context())
+	p.acknowledged("m", 0, []string{"old"})
+	p.acknowledged("m", 1, nil)
+	list, machines, _ := p.view(time.Now(), nodePools("a"), nil)
+	if list[0].Target != 1 || len(machines) != 2 {
+		t.Fatalf("target %d and %d machines, not 1 and 2", list[0].Target, len(machines))
+	}
+	if machines[0].Phase != autoscaler.Leaving || machines[1].Phase != autoscaler.Coming || machines[1].Instance != "" {
+		t.Errorf("%+v: the ended one leaves, and the ordered one is coming", machines)
+	}
+}

@@ -69,6 +69,7 @@ type world struct {
 	t       *testing.T
 	ctx     context.Context
 	cluster *devcluster.Cluster
+	actions []done // of the controller, taken when a test has failed
 }
 
 // patience is the deadline of a whole test: far beyond what it takes, so that only a loop that hangs meets it.
@@ -88,6 +89,9 @@ func newWorld(t *testing.T, pools ...local.PoolConfig) *world {
 	}
 	w := &world{Stack: s, t: t, ctx: ctx, cluster: cluster}
 	t.Cleanup(func() {
+		if t.Failed() {
+			w.actions = lines[done](t, w.Controller.Admin, "/actions")
+		}
 		s.Down()
 		if t.Failed() {
 			w.logs()
@@ -100,6 +104,9 @@ func newWorld(t *testing.T, pools ...local.PoolConfig) *world {
 }
 
 func (w *world) logs() {
+	for _, a := range w.actions {
+		w.t.Logf("done: %+v", a)
+	}
 	for _, p := range []*stack.Process{w.Provider, w.Controller, w.Gateway} {
 		data, err := os.ReadFile(p.Log)
 		if err != nil {

@@ -26,6 +26,9 @@ type (
 		From    int    `json:"from"`
 		To      int    `json:"to"`
 		Rule    string `json:"rule"`
+		Cause   string `json:"cause"`
+		Planned string `json:"planned"`
+		Done    string `json:"done"`
 	}
 )
 
