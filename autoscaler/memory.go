@@ -85,7 +85,7 @@ func NewMemory() *Memory {
 	}
 }
 
-// Observe takes in one report. A workload must have been in a State before its demand is kept for windows.
+// Observe takes in one report. What it says of a workload that the next State does not know is forgotten with that State.
 func (m *Memory) Observe(o Observation) {
 	if o.Goodbye {
 		delete(m.gateways, o.Gateway)
@@ -136,9 +136,6 @@ func (m *Memory) State(now time.Time, c Cluster) State {
 	m.podLoads(&c)
 	return State{Now: now, Workloads: c.Workloads, Pools: c.Pools, Nodes: c.Nodes, Pods: c.Pods, Daemons: c.Daemons, Memo: m.memo}
 }
-
-// Stale says that demand is not known at now: no gateway has reported, or one is overdue.
-func (m *Memory) Stale(now time.Time) bool { return m.stale(now) }
 
 // dueNodes expects each coming node, of which the driver does not know better, when its pool's machines usually join.
 func dueNodes(c *Cluster) {

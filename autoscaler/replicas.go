@@ -41,13 +41,13 @@ func scale(w *Workload, ready int, now time.Time, memo WorkloadMemo) (Scale, Wor
 		n.become(w.Replicas, Reason{Rule: DemandStale})
 	}
 	zeroWait(&n, w, now)
-	oneStep(&n, w, now, &next)
 	if !w.Initialized && n.replicas < p.Initial {
 		n.become(p.Initial, Reason{Rule: InitialLeast, Bound: float64(p.Initial)})
 	}
 	if n.replicas < p.Min {
 		n.become(p.Min, Reason{Rule: MinBound, Bound: float64(p.Min)})
 	}
+	oneStep(&n, w, now, &next)
 	if p.Max > 0 && n.replicas > p.Max {
 		n.become(p.Max, Reason{Rule: MaxBound, Bound: float64(p.Max)})
 	}

@@ -30,15 +30,6 @@ type Gateway struct {
 	cut                  context.CancelCauseFunc
 }
 
-// Run is Listen and Gateway.Run.
-func Run(ctx context.Context, c Config) error {
-	g, err := Listen(c)
-	if err != nil {
-		return err
-	}
-	return g.Run(ctx)
-}
-
 // Listen checks the configuration and opens the ports. An error says which port is taken.
 func Listen(c Config) (*Gateway, error) {
 	if err := c.Validate(); err != nil {

@@ -81,14 +81,6 @@ func (w *workload) leave(p *pod, now time.Time, service time.Duration, how outco
 	}
 }
 
-// giveBack returns a slot whose request went elsewhere without ending.
-func (w *workload) giveBack(p *pod, now time.Time) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.slots.put(p)
-	w.dispatch(now)
-}
-
 // unreachable gives back the slot of a pod that could not be dialled, has it probed again, and puts the request back to
 // its old place in the line.
 func (w *workload) unreachable(p *pod, wt *waiter, now time.Time) {

@@ -132,14 +132,13 @@ func measure(ctx context.Context, c Config, s *stack.Stack, requests []trace.Req
 	outcomes := load.Run(ctx, load.Config{URL: s.URL, Host: host, Requests: requests, Sent: &sent})
 	settling, cancel := context.WithTimeout(ctx, settle)
 	defer cancel()
-	emptied := o.empty(settling)
+	_ = o.empty(settling) // what is left is counted below, and fails the demo there
 	stop()
 	<-sampled
 	live.end()
 	if ctx.Err() != nil {
 		return report.Run{}, errors.New("interrupted; everything that was started has been ended")
 	}
-	_ = emptied // what is left is counted below, and fails the demo there
 	run := report.Run{Name: "measured", Series: sam.series}
 	run.Summary, err = summarize(ctx, &target, o, sam, outcomes, began)
 	return run, err

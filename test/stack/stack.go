@@ -32,7 +32,7 @@ type Config struct {
 	Pools          []local.PoolConfig
 	// Env is added to each process's environment.
 	Env []string
-	// Hold and Drain are the gateway's; zero is its default.
+	// DrainTimeout is the gateway's; zero is its default.
 	DrainTimeout time.Duration
 	// LeaseDuration is the controller's; default 2 s, so that a killed one is replaced soon.
 	LeaseDuration time.Duration
