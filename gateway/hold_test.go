@@ -354,6 +354,46 @@ func TestExpectContinue(t *testing.T) {
 	}
 }
 
+// TestOneContinue: a pod that says 100 Continue more than once, or after the gateway said it, is heard by the gateway alone.
+func TestOneContinue(t *testing.T) {
+	pod, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served sync.WaitGroup
+	t.Cleanup(func() { _ = pod.Close(); served.Wait() })
+	served.Go(func() {
+		for {
+			conn, err := pod.Accept()
+			if err != nil {
+				return
+			}
+			served.Go(func() { continueThrice(conn) })
+		}
+	})
+	c, g := ready(t, shop())
+	c.endpoints(t, "default/shop", 1, pod.Addr().String())
+	g.awaitPod(t)
+	got := g.raw(t, "POST / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody")
+	if n := strings.Count(got, "HTTP/1.1 100 "); n != 1 || !strings.HasSuffix(got, "body") {
+		t.Errorf("%d times asked to go on: %q", n, got)
+	}
+}
+
+// continueThrice answers a request with its body, after saying three times that it wants it. A probe just connects.
+func continueThrice(conn net.Conn) {
+	defer conn.Close()
+	req, err := http.ReadRequest(bufio.NewReader(conn))
+	if err != nil {
+		return
+	}
+	_, _ = io.WriteString(conn, strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 3))
+	body, err := io.ReadAll(req.Body)
+	if err == nil {
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	}
+}
+
 // TestFloodOfTheQueue: far more requests than bounds; each gets exactly one outcome, and nothing stays behind.
 func TestFloodOfTheQueue(t *testing.T) {
 	h := newHub(Config{QueueTotal: 100}.withDefaults())

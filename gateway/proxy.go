@@ -144,7 +144,23 @@ func (x *exchange) serve() {
 		ErrorHandler:  func(_ http.ResponseWriter, _ *http.Request, err error) { x.broke(err) },
 		ErrorLog:      x.proxy.log,
 	}
-	x.forward.ServeHTTP(x.w, x.in)
+	w := x.w
+	if x.in.Header.Get("Expect") != "" {
+		w = continued{w}
+	}
+	x.forward.ServeHTTP(w, x.in)
+}
+
+// continued keeps a pod's 100 Continue from the client. It is between two neighbours: that the pod wants the body makes
+// the transport read it, and the first read makes our server say 100 to the client, once.
+type continued struct{ http.ResponseWriter }
+
+func (c continued) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+func (c continued) WriteHeader(status int) {
+	if status != http.StatusContinue {
+		c.ResponseWriter.WriteHeader(status)
+	}
 }
 
 // flushKnown is how long bytes of an answer with a known length may stay in the buffer: small ones then cost one write
