@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -66,7 +65,8 @@ func (l *pool) carryOut(o order, epoch uint64) (int, error) {
 	for _, i := range ended {
 		l.terminate(i)
 	}
-	return answer, errors.Join(stock, l.launch())
+	l.launch()
+	return answer, stock
 }
 
 func (l *pool) clone() state {
@@ -110,31 +110,40 @@ func (l *pool) fill() error {
 	if err := l.state.write(l.path); err != nil {
 		return err
 	}
-	return errors.Join(stock, l.launch())
+	l.launch()
+	return stock
 }
 
-// launch starts the machines that were named and notes their processes. A machine that cannot be started is Failed:
-// the order stands, and whoever gave it sees it in List.
-func (l *pool) launch() error {
-	changed := false
-	for i := range l.state.Instances {
-		at := &l.state.Instances[i]
-		if at.Process.PID != 0 || at.Failed != "" || at.Deleting {
-			continue
+// launch starts the machines that were named, in the background: the order is answered once it is written down, as a
+// cloud's is. A machine that cannot be started is Failed: the order stands, and whoever gave it sees it in List.
+func (l *pool) launch() {
+	if !slices.ContainsFunc(l.state.Instances, instance.unstarted) {
+		return
+	}
+	l.provider.background.Go(func() {
+		for l.startNext() {
 		}
-		changed = true
-		var err error
-		if at.Process, err = start(l.command(*at), l.log(*at)); err != nil {
-			at.Failed = "cannot be started: " + err.Error()
-		}
+	})
+}
+
+// startNext starts one machine and says whether it did. The pool is free for others between two of them. What was started
+// is written down once there are no more: a provider that dies before finds its machines by their command lines.
+func (l *pool) startNext() bool {
+	if l.acquire(l.provider.closing) != nil {
+		return false // the next Open goes on
 	}
-	if !changed {
-		return nil
+	defer l.release()
+	i := slices.IndexFunc(l.state.Instances, instance.unstarted)
+	if i < 0 {
+		_ = l.state.write(l.path)
+		return false
 	}
-	if err := l.state.write(l.path); err != nil {
-		return fmt.Errorf("write down what was started in pool %s: %w", l.config.ID, err)
+	at := &l.state.Instances[i]
+	var err error
+	if at.Process, err = start(l.command(*at), l.log(*at)); err != nil {
+		at.Failed = "cannot be started: " + err.Error()
 	}
-	return nil
+	return true
 }
 
 func (l *pool) command(i instance) []string {
@@ -180,6 +189,8 @@ func (l *pool) known() *cloudprovider.Known {
 			at.Phase = cloudprovider.Deleting
 		case i.Failed != "":
 			at.Phase, at.Message = cloudprovider.Failed, i.Failed
+		case i.unstarted():
+			at.Phase = cloudprovider.Creating
 		case !i.Process.alive():
 			at.Phase, at.Message = cloudprovider.Failed, "the machine ended by itself; its last words are in "+l.log(i)
 		case time.Since(i.Created) < boot:

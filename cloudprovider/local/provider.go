@@ -38,7 +38,8 @@ type Provider struct {
 
 	closing context.Context
 	close   context.CancelFunc
-	ending  sync.WaitGroup
+	// background starts and ends machines.
+	background sync.WaitGroup
 }
 
 var _ cloudprovider.Provider = (*Provider)(nil)
@@ -79,7 +80,7 @@ func Open(c Config) (*Provider, error) {
 // Close stops serving and leaves the machines running.
 func (p *Provider) Close() error {
 	p.close()
-	p.ending.Wait()
+	p.background.Wait()
 	return p.lock.Close()
 }
 
@@ -95,14 +96,9 @@ func (p *Provider) openPool(c PoolConfig) (*pool, error) {
 		return nil, err
 	}
 	for i := range l.state.Instances {
-		at := &l.state.Instances[i]
-		if at.Process.PID != 0 {
-			continue
-		}
-		if found, ok := find(at.ID); ok {
-			at.Process = found
-		} else if at.Failed == "" {
-			at.Failed = "the provider ended before it could start the machine"
+		// Its start may have happened and not been written down.
+		if at := &l.state.Instances[i]; at.Process.PID == 0 {
+			at.Process, _ = find(at.ID)
 		}
 	}
 	for _, i := range l.state.Instances {
@@ -218,7 +214,7 @@ func (l *pool) offer() cloudprovider.Pool {
 
 // terminate asks the machine to end, kills it after the grace, and forgets it when it is gone.
 func (l *pool) terminate(i instance) {
-	l.provider.ending.Go(func() {
+	l.provider.background.Go(func() {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		grace := time.NewTimer(time.Duration(l.provider.config.StopGrace))

@@ -107,6 +107,26 @@ func known(t *testing.T, p *Provider, pool string) *cloudprovider.Known {
 	return nil
 }
 
+// buy sets the target of small and waits for its machines to run.
+func buy(t *testing.T, p *Provider, target int, token string) {
+	t.Helper()
+	if err := set(t, p, "small", target, token); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "running machines", func() bool { return running(t, p) == target })
+}
+
+func running(t *testing.T, p *Provider) int {
+	t.Helper()
+	n := 0
+	for _, i := range known(t, p, "small").Instances {
+		if i.Phase == cloudprovider.Running {
+			n++
+		}
+	}
+	return n
+}
+
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -123,9 +143,7 @@ func TestMachineThatDiesIsFailedAndNotReplacedUntilDeleted(t *testing.T) {
 	sweep(t, c)
 	p := open(t, c)
 	defer p.Close()
-	if err := set(t, p, "small", 1, "a"); err != nil {
-		t.Fatal(err)
-	}
+	buy(t, p, 1, "a")
 	if err := p.pool("small").state.Instances[0].Process.signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -153,9 +171,7 @@ func TestStubbornMachineIsKilledAfterTheGraceAcrossRestarts(t *testing.T) {
 	c.StopGrace = Duration(time.Hour)
 	sweep(t, c)
 	p := open(t, c)
-	if err := set(t, p, "small", 1, "a"); err != nil {
-		t.Fatal(err)
-	}
+	buy(t, p, 1, "a")
 	machine := p.pool("small").state.Instances[0]
 	if _, err := p.Delete(t.Context(), cloudprovider.Change{Pool: "small", Instances: []string{machine.ID}, Token: "b"}); err != nil {
 		t.Fatal(err)
@@ -176,9 +192,7 @@ func TestCrashBetweenDecisionAndStart(t *testing.T) {
 	c := config(t)
 	sweep(t, c)
 	p := open(t, c)
-	if err := set(t, p, "small", 2, "a"); err != nil {
-		t.Fatal(err)
-	}
+	buy(t, p, 2, "a")
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -200,13 +214,30 @@ func TestCrashBetweenDecisionAndStart(t *testing.T) {
 	if now := p.pool("small").state.Instances[0].Process; now != was {
 		t.Errorf("the running machine was not found: %+v, want %+v", now, was)
 	}
-	phases := map[cloudprovider.Phase]int{}
-	for _, i := range known(t, p, "small").Instances {
-		phases[i.Phase]++
+	await(t, "the start of the second", func() bool { return running(t, p) == 2 })
+}
+
+// TestAnswerBeforeTheStart: an order is answered once it is written down, and its machines are Creating until they run.
+func TestAnswerBeforeTheStart(t *testing.T) {
+	c := config(t)
+	sweep(t, c)
+	p := open(t, c)
+	defer p.Close()
+	l := p.pool("small")
+	if err := l.acquire(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	if phases[cloudprovider.Running] != 1 || phases[cloudprovider.Failed] != 1 {
-		t.Errorf("%v; want one running and one failed", phases)
+	answer, err := l.carryOut(order{Token: "a", Kind: "set", Target: 2}, 1) // no machine starts as long as it is our turn
+	if err != nil || answer != 2 {
+		t.Fatal(answer, err)
 	}
+	for _, i := range l.known().Instances {
+		if i.Phase != cloudprovider.Creating {
+			t.Errorf("%+v", i)
+		}
+	}
+	l.release()
+	await(t, "running machines", func() bool { return running(t, p) == 2 })
 }
 
 func TestReusedPIDIsNotTakenForTheMachine(t *testing.T) {

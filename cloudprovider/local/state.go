@@ -47,6 +47,9 @@ type instance struct {
 	Failed string `json:"failed,omitempty"`
 }
 
+// unstarted says that the machine was decided and is still to be started.
+func (i instance) unstarted() bool { return i.Process.PID == 0 && i.Failed == "" && !i.Deleting }
+
 func newOrder(kind string, c cloudprovider.Change) order {
 	return order{Token: c.Token, Kind: kind, Target: c.Target, Instances: slices.Sorted(slices.Values(c.Instances))}
 }
