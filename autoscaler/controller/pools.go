@@ -352,12 +352,13 @@ func staying(list []autoscaler.Node) (n int) {
 	return n
 }
 
-// nodePhase tells a node that has not been ready yet from one that is not ready any more.
+// nodePhase tells a node that has not been ready yet from one that is not ready any more. Of an old one that this process
+// never saw coming, nobody knows; it counts as one that was ready, which is left alone.
 func (p *pools) nodePhase(now time.Time, r *nodeRecord, i cloudprovider.Instance) autoscaler.Phase {
 	if r.ready && !r.settling {
 		return autoscaler.Ready
 	}
-	if p.joined[i.ProviderID] || now.Sub(i.Created) > autoscaler.JoinDeadline {
+	if p.joined[i.ProviderID] || !p.coming[i.ProviderID] && now.Sub(i.Created) > autoscaler.JoinDeadline {
 		return autoscaler.NotReady
 	}
 	return autoscaler.Coming

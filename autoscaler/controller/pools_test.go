@@ -144,6 +144,28 @@ func TestAJoinIsMeasuredOnceAndOnlyOfAMachineThatWasSeenComing(t *testing.T) {
 	}
 }
 
+// TestANodeThatIsNeverReadyIsGivenUp: one that was seen coming stays so, for Plan to end it; of one that was old when this
+// process began nobody knows.
+func TestANodeThatIsNeverReadyIsGivenUp(t *testing.T) {
+	s, created := &seller{}, time.Now()
+	s.has(1, cloudprovider.Instance{ProviderID: "i1", Phase: cloudprovider.Running, Created: created})
+	registered := map[string]*nodeRecord{"i1": {Node: autoscaler.Node{ID: "node-i1"}, providerID: "i1"}}
+	late := created.Add(autoscaler.JoinDeadline + time.Second)
+	for _, seen := range []bool{true, false} {
+		p := sold(s)
+		p.ask(t.Context())
+		want := autoscaler.NotReady
+		if seen {
+			p.view(created.Add(time.Minute), nodePools("a"), registered)
+			want = autoscaler.Coming
+		}
+		p.ask(t.Context())
+		if _, nodes, _ := p.view(late, nodePools("a"), registered); len(nodes) != 1 || nodes[0].Phase != want {
+			t.Errorf("seen coming %v: %+v", seen, nodes)
+		}
+	}
+}
+
 func TestBoundsThatCannotBeKeptMakeThePoolUnknown(t *testing.T) {
 	s := &seller{}
 	s.has(0)
