@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/wholescale/wholescale/autoscaler/learn"
-	"github.com/wholescale/wholescale/autoscaler/window"
 )
 
 // Tick is how often gateways report and drivers plan when nothing urgent happens.
@@ -44,6 +43,9 @@ type Load struct {
 	ID WorkloadID
 	// Concurrency is the average over the interval of requests held and in flight.
 	Concurrency float64
+	// Arrivals are the requests that came in the interval; Ended those that a pod was done with, after Service in all.
+	Arrivals, Ended int
+	Service         time.Duration
 	// Queued and Pods are now.
 	Queued int
 	Pods   []PodLoad // sorted by ID
@@ -63,11 +65,6 @@ type Memory struct {
 	starts    map[WorkloadID]*learn.Durations
 	joins     map[PoolID]*learn.Durations
 	memo      Memo
-}
-
-type demandMemory struct {
-	stable, panicked *window.Average
-	idleSince        time.Time
 }
 
 type gatewayMemory struct {
@@ -97,12 +94,12 @@ func (m *Memory) Observe(o Observation) {
 		l := &o.Workloads[i]
 		named[l.ID] = true
 		w := m.demand(l.ID)
-		w.add(o.At, l.Concurrency, o.Interval)
+		w.observe(o.At, l, o.Interval)
 	}
 	// A workload that is not named was idle here, which is a figure too.
 	for id, w := range m.workloads {
 		if !named[id] && !w.stable.Empty(o.At) {
-			w.add(o.At, 0, o.Interval)
+			w.observe(o.At, &Load{}, o.Interval)
 		}
 	}
 }
@@ -149,60 +146,6 @@ func dueNodes(c *Cluster) {
 			n.Due = n.Since.Add(c.Pools[k].Join)
 		}
 	}
-}
-
-func (m *Memory) demand(id WorkloadID) *demandMemory {
-	w := m.workloads[id]
-	if w == nil {
-		// The windows get their length when the workload is first in a State.
-		w = &demandMemory{stable: window.New(time.Minute), panicked: window.New(6 * time.Second)}
-		m.workloads[id] = w
-	}
-	return w
-}
-
-// add spreads an average over the seconds that it covers, so that each second holds its own integral.
-func (w *demandMemory) add(at time.Time, concurrency float64, interval time.Duration) {
-	from := at.Add(-interval)
-	if oldest := at.Add(-w.stable.Length()); from.Before(oldest) {
-		from = oldest
-	}
-	if !from.Before(at) {
-		w.stable.Add(at, 0)
-		w.panicked.Add(at, 0)
-	}
-	for from.Before(at) {
-		to := from.Truncate(time.Second).Add(time.Second)
-		if to.After(at) {
-			to = at
-		}
-		v := concurrency * to.Sub(from).Seconds()
-		w.stable.Add(from, v)
-		w.panicked.Add(from, v)
-		from = to
-	}
-}
-
-func (m *Memory) demandOf(now time.Time, w *Workload, load Load, stale bool) Demand {
-	mem := m.demand(w.ID)
-	if mem.stable.Length() != w.Policy.StableWindow {
-		mem.stable = mem.stable.Resize(w.Policy.StableWindow)
-	}
-	if mem.panicked.Length() != w.Policy.PanicWindow {
-		mem.panicked = mem.panicked.Resize(w.Policy.PanicWindow)
-	}
-	d := Demand{Stale: stale, Stable: mem.stable.Mean(now), Panic: mem.panicked.Mean(now), Queued: load.Queued}
-	for _, p := range load.Pods {
-		d.InFlight += p.InFlight
-	}
-	switch busy := d.Queued+d.InFlight > 0; {
-	case busy, stale:
-		mem.idleSince = time.Time{}
-	case mem.idleSince.IsZero():
-		mem.idleSince = now
-	}
-	d.IdleSince = mem.idleSince
-	return d
 }
 
 // loads adds up the gateways' last words by workload.

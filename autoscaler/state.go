@@ -3,6 +3,7 @@ package autoscaler
 import (
 	"time"
 
+	"github.com/wholescale/wholescale/autoscaler/learn"
 	"github.com/wholescale/wholescale/autoscaler/pack"
 	"github.com/wholescale/wholescale/autoscaler/window"
 )
@@ -53,13 +54,18 @@ type Workload struct {
 	// Initialized says that it has had its initial replicas once; Policy.Initial holds no more.
 	Initialized bool
 	Demand      Demand // filled by Memory
+	// Signals are sorted by name.
+	Signals []Signal
+	// Priority says who goes without first when not all can be placed: the lowest.
+	Priority int
 }
 
 // PolicyName chooses the rules for replicas.
 type PolicyName string
 
 const (
-	// Wholescale is KPA and, at once, room for every request that is held or in flight.
+	// Wholescale wants the most of: what KPA's averages want, room for the requests held and in flight, what a stock of
+	// replicas ahead of demand is worth, and what other signals want; less while replicas that are starting suffice.
 	Wholescale PolicyName = "wholescale"
 	// KPA is Knative's pod autoscaler, exactly.
 	KPA PolicyName = "kpa"
@@ -91,6 +97,51 @@ type Policy struct {
 	BurstCapacity float64
 	// Unreachable: no route leads here, so neither the scale-down rate nor the delay holds.
 	Unreachable bool
+
+	// What follows holds for Wholescale alone, but Floors.
+
+	// Objective says what waiting is worth; the zero value says nothing, and then nothing is kept ahead of demand.
+	Objective Objective
+	// RateTarget is the requests per second wanted per pod; 0 is off.
+	RateTarget float64
+	// Floors are the least replicas of times to come.
+	Floors []Floor
+	// Tolerance is how far, as a share of the replicas, the wish may differ without a change; 0 to 0.5. It holds neither
+	// for the way from or to zero nor while requests are held.
+	Tolerance float64
+	// Ramp bounds growth further than UpRate; its zero value is off.
+	Ramp Ramp
+}
+
+// Objective is the one knob: either a wait that 99 of 100 requests should not exceed, or the price of waiting.
+type Objective struct {
+	// Wait is the p99 of waiting for a slot, 0 is not given.
+	Wait time.Duration
+	// Price is what one second of one request's waiting costs, in the unit of the pools' prices; 0 is not given. It goes
+	// before Wait where the price of a pod is known.
+	Price float64
+}
+
+// Floor is a least number of replicas from a time to another.
+type Floor struct {
+	Name        string
+	From, Until time.Time
+	Replicas    int
+}
+
+// Ramp is the most replicas that are added in a period.
+type Ramp struct {
+	Replicas int
+	Period   time.Duration
+}
+
+// Signal is another measure of demand than requests: CPU, memory, or a metric of the user's.
+type Signal struct {
+	Name string
+	// Value is of all pods together, Target what one pod should have of it; Target > 0.
+	Value, Target float64
+	// Stale: the value is the last known and may only raise.
+	Stale bool
 }
 
 // Demand is what gateways reported of one workload.
@@ -99,6 +150,13 @@ type Demand struct {
 	Stale bool
 	// Stable and Panic are average concurrency (held + in flight) over the two windows.
 	Stable, Panic float64
+	// Deviation is the standard deviation of concurrency over the seconds of the stable window.
+	Deviation float64
+	// Rate is arrivals a second over the panic window; Service the mean time that a pod takes for a request, 0 not known.
+	Rate    float64
+	Service time.Duration
+	// Gaps are the idle times seen so far.
+	Gaps learn.Gaps
 	// InFlight and Queued are now.
 	InFlight, Queued int
 	// IdleSince is since when there was neither; zero means busy or not known.
@@ -227,6 +285,9 @@ type WorkloadMemo struct {
 	PanicSince time.Time
 	// PanicReplicas is the most that was wanted during this panic; it is held until the end of it.
 	PanicReplicas int
+	// RampFrom and RampAt are the replicas at the beginning of the ramp's period, and that.
+	RampFrom int
+	RampAt   time.Time
 	// Lowered is when replicas were last lowered: one step down a tick.
 	Lowered time.Time
 	// Peaks are the recent largest wishes, for ScaleDownDelay.

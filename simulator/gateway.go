@@ -21,8 +21,11 @@ type workload struct {
 	serial   int
 	queue    []*request
 	inFlight int
-	// The meter: the integral of requests held and in flight since the last report.
+	// The meter: the integral of requests held and in flight, and what came and ended, since the last report.
 	integral float64
+	arrivals int
+	ended    int
+	service  time.Duration
 	metered  time.Time
 }
 
@@ -49,6 +52,7 @@ func (w *workload) freePod() *pod {
 func (s *simulation) arrive(w *workload, service time.Duration) {
 	now := s.now
 	w.meter(now)
+	w.arrivals++
 	s.result.arrived(now)
 	r := &request{arrived: now, service: service}
 	if len(w.queue) == 0 {
@@ -104,6 +108,7 @@ func (s *simulation) answer(w *workload, r *request) {
 	p := r.pod
 	p.inFlight--
 	w.inFlight--
+	w.ended, w.service = w.ended+1, w.service+r.service
 	s.result.answered(s.now)
 	if p.leaving && p.inFlight == 0 {
 		s.removePod(w, p)
@@ -131,14 +136,14 @@ func (s *simulation) report() {
 	o := autoscaler.Observation{At: s.now, Gateway: "gateway", Interval: s.now.Sub(s.reported)}
 	for _, w := range s.workloads {
 		w.meter(s.now)
-		if w.integral == 0 && len(w.queue)+w.inFlight == 0 {
+		if w.integral == 0 && len(w.queue)+w.inFlight+w.arrivals+w.ended == 0 {
 			continue
 		}
-		load := autoscaler.Load{ID: w.ID, Queued: len(w.queue)}
+		load := autoscaler.Load{ID: w.ID, Queued: len(w.queue), Arrivals: w.arrivals, Ended: w.ended, Service: w.service}
 		if o.Interval > 0 {
 			load.Concurrency = w.integral / o.Interval.Seconds()
 		}
-		w.integral = 0
+		w.integral, w.arrivals, w.ended, w.service = 0, 0, 0, 0
 		for _, p := range w.pods {
 			if p.inFlight > 0 {
 				load.Pods = append(load.Pods, autoscaler.PodLoad{ID: p.id, InFlight: p.inFlight})

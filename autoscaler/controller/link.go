@@ -129,6 +129,9 @@ func (l *link) receive(server wire.Link_ConnectServer, gateway string) error {
 	}
 }
 
+// mostRequests is the most that one report can tell of, and the most seconds that they took in all.
+const mostRequests = 1e9
+
 // loads translates a report; figures that cannot be are left out rather than believed.
 func loads(r *wire.Report) []autoscaler.Load {
 	list := make([]autoscaler.Load, 0, len(r.GetWorkloads()))
@@ -136,7 +139,13 @@ func loads(r *wire.Report) []autoscaler.Load {
 		if c := w.GetConcurrency(); !(c >= 0 && c < 1e9) {
 			continue
 		}
-		l := autoscaler.Load{ID: autoscaler.WorkloadID(w.GetWorkload()), Concurrency: w.GetConcurrency(), Queued: int(w.GetQueued())}
+		l := autoscaler.Load{
+			ID: autoscaler.WorkloadID(w.GetWorkload()), Concurrency: w.GetConcurrency(), Queued: int(w.GetQueued()),
+			Arrivals: int(min(w.GetArrivals(), mostRequests)),
+		}
+		if seconds, n := w.GetServiceTimeSum(), w.GetServiceTimeCount(); n <= mostRequests && seconds >= 0 && seconds <= mostRequests {
+			l.Ended, l.Service = int(n), time.Duration(seconds*float64(time.Second))
+		}
 		namespace, _, _ := cutWorkload(l.ID)
 		for _, p := range w.GetPods() {
 			l.Pods = append(l.Pods, autoscaler.PodLoad{ID: autoscaler.PodID(namespace + "/" + p.GetPod()), InFlight: int(p.GetInFlight())})

@@ -68,6 +68,25 @@ func (a *Average) Mean(now time.Time) float64 {
 	return math.Round(total/seconds*1e6) / 1e6
 }
 
+// Deviation is the standard deviation of the whole seconds in the window; the newest, which is not over yet, does not
+// count. Under two seconds it is 0.
+func (a *Average) Deviation(now time.Time) float64 {
+	if a.Empty(now) {
+		return 0
+	}
+	oldest := max(a.first, now.Unix()-a.length+1)
+	n := float64(a.last - oldest)
+	if n < 2 {
+		return 0
+	}
+	sum, squares := 0.0, 0.0
+	for s := oldest; s < a.last; s++ {
+		v := a.sums[a.slot(s)]
+		sum, squares = sum+v, squares+v*v
+	}
+	return math.Round(math.Sqrt(math.Max(0, squares/n-sum/n*sum/n))*1e6) / 1e6
+}
+
 // Empty says that nothing was added for a whole window before now.
 func (a *Average) Empty(now time.Time) bool { return !a.used || now.Unix()-a.last >= a.length }
 

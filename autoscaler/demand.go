@@ -1,0 +1,95 @@
+package autoscaler
+
+import (
+	"time"
+
+	"github.com/wholescale/wholescale/autoscaler/learn"
+	"github.com/wholescale/wholescale/autoscaler/window"
+)
+
+// servicesKept is how many ended requests the mean service time is taken over; then the past counts half.
+const servicesKept = 1000
+
+// demandMemory is what the reports of all gateways add up to for one workload.
+type demandMemory struct {
+	// stable and panicked are the seconds of concurrency, rate those of arrivals.
+	stable, panicked, rate *window.Average
+	service                float64 // seconds, of ended requests
+	ended                  float64
+	idleSince              time.Time
+	gaps                   learn.Gaps
+}
+
+func (m *Memory) demand(id WorkloadID) *demandMemory {
+	w := m.workloads[id]
+	if w == nil {
+		// The windows get their length when the workload is first in a State.
+		w = &demandMemory{stable: window.New(time.Minute), panicked: window.New(6 * time.Second), rate: window.New(6 * time.Second)}
+		m.workloads[id] = w
+	}
+	return w
+}
+
+// observe spreads the averages over the seconds that they cover, so that each second holds its own integral.
+func (w *demandMemory) observe(at time.Time, l *Load, interval time.Duration) {
+	w.service, w.ended = w.service+l.Service.Seconds(), w.ended+float64(l.Ended)
+	if w.ended > servicesKept {
+		w.service, w.ended = w.service/2, w.ended/2
+	}
+	from := at.Add(-interval)
+	if oldest := at.Add(-w.stable.Length()); from.Before(oldest) {
+		from = oldest
+	}
+	if !from.Before(at) {
+		w.stable.Add(at, 0)
+		w.panicked.Add(at, 0)
+		w.rate.Add(at, float64(l.Arrivals))
+		return
+	}
+	perSecond := float64(l.Arrivals) / at.Sub(from).Seconds()
+	for from.Before(at) {
+		to := from.Truncate(time.Second).Add(time.Second)
+		if to.After(at) {
+			to = at
+		}
+		seconds := to.Sub(from).Seconds()
+		w.stable.Add(from, l.Concurrency*seconds)
+		w.panicked.Add(from, l.Concurrency*seconds)
+		w.rate.Add(from, perSecond*seconds)
+		from = to
+	}
+}
+
+func (m *Memory) demandOf(now time.Time, w *Workload, load Load, stale bool) Demand {
+	mem := m.demand(w.ID)
+	resize(&mem.stable, w.Policy.StableWindow)
+	resize(&mem.panicked, w.Policy.PanicWindow)
+	resize(&mem.rate, w.Policy.PanicWindow)
+	d := Demand{
+		Stale: stale, Stable: mem.stable.Mean(now), Panic: mem.panicked.Mean(now), Deviation: mem.stable.Deviation(now),
+		Rate: mem.rate.Mean(now), Queued: load.Queued,
+	}
+	if mem.ended > 0 {
+		d.Service = time.Duration(mem.service / mem.ended * float64(time.Second))
+	}
+	for _, p := range load.Pods {
+		d.InFlight += p.InFlight
+	}
+	switch busy := d.Queued+d.InFlight > 0; {
+	case busy && !mem.idleSince.IsZero():
+		mem.gaps.Add(now.Sub(mem.idleSince))
+		mem.idleSince = time.Time{}
+	case busy, stale:
+		mem.idleSince = time.Time{}
+	case mem.idleSince.IsZero():
+		mem.idleSince = now
+	}
+	d.IdleSince, d.Gaps = mem.idleSince, mem.gaps
+	return d
+}
+
+func resize(w **window.Average, length time.Duration) {
+	if (*w).Length() != length {
+		*w = (*w).Resize(length)
+	}
+}
