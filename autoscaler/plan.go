@@ -1,6 +1,10 @@
 package autoscaler
 
-import "cmp"
+import (
+	"cmp"
+
+	"github.com/wholescale/wholescale/autoscaler/pack"
+)
 
 // Plan decides. It is pure: the same State, in whatever order its slices came before sorting, gives the same Decision.
 //
@@ -51,6 +55,9 @@ type view struct {
 	fresh []Resources
 	// surplus are the nodes that their pool has beyond its bound.
 	surplus []bool
+	// room is the free room of the ready nodes, roomOf their positions; made when first asked for.
+	room   *pack.Bins
+	roomOf []int
 }
 
 func look(s *State) *view {
@@ -131,6 +138,17 @@ func (v *view) reserveDaemons(s *State) {
 			}
 		}
 	}
+}
+
+// readyRoom are the nodes that a pod could be bound to now.
+func (v *view) readyRoom(s *State) *pack.Bins {
+	var free []Resources
+	for i := range s.Nodes {
+		if n := &s.Nodes[i]; n.Phase == Ready && !n.Cordoned && !n.Draining {
+			free, v.roomOf = append(free, v.free[i]), append(v.roomOf, i)
+		}
+	}
+	return pack.NewBins(free)
 }
 
 func (v *view) hasDaemon(s *State, node int, daemon string) bool {

@@ -18,6 +18,16 @@ const (
 	DelayedDown                     // the largest wish within the scale-down delay
 	StepTaken                       // replicas were lowered within this tick already
 	ZeroWait                        // not idle for long enough to go to zero
+	GapWait                         // a cold start is expected to cost more than keeping the last one
+	GapsLong                        // keeping the last one is expected to cost more than a cold start
+	BacklogEnough                   // what is there or starting works the backlog off
+	RateDemand                      // requests a second over the target
+	SignalDemand                    // another measure over its target
+	SignalUnknown                   // a measure that is stale or no number lowers nothing
+	Stock                           // ahead of demand: the newsvendor's quantile
+	Tolerated                       // too small a difference
+	RampBound                       // at most so many more in a period
+	FloorBound                      // the least of this time of day
 	InitialLeast                    // new: its initial replicas first
 	MinBound                        // the least that the workload allows
 	MaxBound                        // the most that the workload allows

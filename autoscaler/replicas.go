@@ -1,7 +1,6 @@
 package autoscaler
 
 import (
-	"math"
 	"time"
 )
 
@@ -15,83 +14,175 @@ func replicas(s *State, v *view) ([]Scale, []WorkloadMemo) {
 		for k < len(s.Memo.Workloads) && s.Memo.Workloads[k].ID < w.ID {
 			k++
 		}
-		memo := FirstMemo(w.ID, v.ready[i], s.Now)
+		z := sizer{s: s, v: v, at: i, w: w, ready: v.ready[i], memo: FirstMemo(w.ID, v.ready[i], s.Now)}
 		if k < len(s.Memo.Workloads) && s.Memo.Workloads[k].ID == w.ID {
-			memo = s.Memo.Workloads[k]
+			z.memo = s.Memo.Workloads[k]
 		}
-		scales[i], memos[i] = scale(w, v.ready[i], s.Now, memo)
+		scales[i] = z.scale()
+		memos[i] = z.memo
 	}
 	return scales, memos
 }
 
-func scale(w *Workload, ready int, now time.Time, memo WorkloadMemo) (Scale, WorkloadMemo) {
-	if w.Blocked != "" {
-		why := []Reason{{Rule: Blocked, Subject: w.Blocked, Result: w.Replicas}}
-		return Scale{Workload: w.ID, From: w.Replicas, To: w.Replicas, Why: why}, memo
-	}
-	p := &w.Policy
-	n, excess, next := decideKPA(*p, ready, w.Demand, now, memo)
-	if p.Name != KPA {
-		queuedDemand(&n, p, &w.Demand)
-	} else if w.Demand.Queued > 0 && n.replicas == 0 {
-		// Knative's activator wakes a revision for the first request, before any average shows it.
-		n.become(1, Reason{Rule: QueuedDemand, Observed: float64(w.Demand.Queued), Bound: p.Total})
-	}
-	if w.Demand.Stale && n.replicas < w.Replicas {
-		n.become(w.Replicas, Reason{Rule: DemandStale})
-	}
-	zeroWait(&n, w, now)
-	if !w.Initialized && n.replicas < p.Initial {
-		n.become(p.Initial, Reason{Rule: InitialLeast, Bound: float64(p.Initial)})
-	}
-	if n.replicas < p.Min {
-		n.become(p.Min, Reason{Rule: MinBound, Bound: float64(p.Min)})
-	}
-	oneStep(&n, w, now, &next)
-	if p.Max > 0 && n.replicas > p.Max {
-		n.become(p.Max, Reason{Rule: MaxBound, Bound: float64(p.Max)})
-	}
-	return Scale{Workload: w.ID, From: w.Replicas, To: n.replicas, Excess: excess, Why: n.why}, next
+// sizer decides the replicas of one workload.
+type sizer struct {
+	s     *State
+	v     *view
+	at    int // position of the workload
+	w     *Workload
+	ready int
+	memo  WorkloadMemo
+	wish
 }
 
-// queuedDemand gives each held and in-flight request room now. The windows see a burst only as an average over seconds;
-// a request that waits cannot wait for that.
-func queuedDemand(n *wish, p *Policy, d *Demand) {
-	if d.Queued == 0 {
+func (z *sizer) scale() Scale {
+	w, p := z.w, &z.w.Policy
+	if w.Blocked != "" {
+		why := []Reason{{Rule: Blocked, Subject: w.Blocked, Result: w.Replicas}}
+		return Scale{Workload: w.ID, From: w.Replicas, To: w.Replicas, Why: why}
+	}
+	var excess int
+	z.wish, excess, z.memo = decideKPA(*p, z.ready, w.Demand, z.s.Now, z.memo)
+	if p.Name == KPA {
+		z.wake()
+	} else {
+		z.objective()
+	}
+	if w.Demand.Stale && z.replicas < w.Replicas {
+		z.become(w.Replicas, Reason{Rule: DemandStale})
+	}
+	z.zero()
+	if p.Name != KPA {
+		z.tolerate()
+		z.ramp()
+	}
+	z.bounds()
+	return Scale{Workload: w.ID, From: w.Replicas, To: z.replicas, Excess: excess, Why: z.why}
+}
+
+// wake starts a replica for the first request, before any average shows it, as Knative's activator does.
+func (z *sizer) wake() {
+	if z.w.Demand.Queued > 0 && z.replicas == 0 {
+		z.become(1, Reason{Rule: QueuedDemand, Observed: float64(z.w.Demand.Queued), Bound: z.w.Policy.Total})
+	}
+}
+
+// zero keeps the last replica for a while after the last request: for as long as a cold start is expected to cost more
+// than keeping it, once the workload's idle times are known, and until then for a stable window.
+func (z *sizer) zero() {
+	w := z.w
+	if w.Replicas == 0 || z.replicas > 1 {
 		return
 	}
-	perPod := p.Total
-	if p.Slots > 0 {
-		perPod = math.Min(perPod, float64(p.Slots))
+	wait, rule := w.Policy.StableWindow, ZeroWait
+	keep, known := z.keepIdle()
+	if known {
+		wait, rule = keep, GapWait
 	}
-	requests := float64(d.Queued + d.InFlight)
-	if need := whole(math.Ceil(requests / perPod)); need > n.replicas {
-		n.become(need, Reason{Rule: QueuedDemand, Observed: requests, Bound: perPod})
+	wait += w.Policy.ZeroRetention
+	until := w.Demand.IdleSince.Add(wait)
+	idle := !w.Demand.IdleSince.IsZero()
+	switch over := idle && !z.s.Now.Before(until); {
+	case z.replicas == 0 && !idle:
+		z.become(1, Reason{Rule: ZeroWait, Bound: wait.Seconds()})
+	case z.replicas == 0 && !over:
+		z.become(1, Reason{Rule: rule, Bound: wait.Seconds(), At: until})
+	case z.replicas == 1 && over && known && !w.Demand.Stale:
+		// The averages still see demand that is known to be over.
+		z.become(0, Reason{Rule: GapsLong, Bound: wait.Seconds()})
+	}
+}
+
+// tolerate leaves the replicas as they are for a difference that is not worth a change.
+func (z *sizer) tolerate() {
+	from := z.w.Replicas
+	if from == 0 || z.replicas == 0 || z.replicas == from || z.w.Demand.Queued > 0 {
+		return
+	}
+	if apart := float64(max(z.replicas-from, from-z.replicas)); apart <= z.w.Policy.Tolerance*float64(from) {
+		z.become(from, Reason{Rule: Tolerated, Observed: float64(z.replicas), Bound: 100 * z.w.Policy.Tolerance})
+	}
+}
+
+// ramp bounds how many replicas are added in one period.
+func (z *sizer) ramp() {
+	r := z.w.Policy.Ramp
+	if r.Replicas <= 0 || r.Period <= 0 {
+		return
+	}
+	if z.memo.RampAt.IsZero() || !z.s.Now.Before(z.memo.RampAt.Add(r.Period)) || z.w.Replicas < z.memo.RampFrom {
+		z.memo.RampAt, z.memo.RampFrom = z.s.Now, z.w.Replicas
+	}
+	if most := max(z.memo.RampFrom+r.Replicas, z.w.Replicas); z.replicas > most {
+		z.become(most, Reason{Rule: RampBound, Bound: float64(r.Replicas), At: z.memo.RampAt.Add(r.Period)})
+	}
+}
+
+// bounds holds the wish within what the person allows, floors first and the most last.
+func (z *sizer) bounds() {
+	w, p := z.w, &z.w.Policy
+	if !w.Initialized && z.replicas < p.Initial {
+		z.become(p.Initial, Reason{Rule: InitialLeast, Bound: float64(p.Initial)})
+	}
+	if z.replicas < p.Min {
+		z.become(p.Min, Reason{Rule: MinBound, Bound: float64(p.Min)})
+	}
+	for _, f := range p.Floors {
+		// The replicas serve when the floor begins, not when it has begun.
+		if ahead := f.From.Add(-z.v.lead(z.s, z.at)); z.replicas < f.Replicas && !z.s.Now.Before(ahead) && z.s.Now.Before(f.Until) {
+			z.become(f.Replicas, Reason{Rule: FloorBound, Bound: float64(f.Replicas), Subject: f.Name, At: f.Until})
+		}
+	}
+	z.oneStep()
+	if p.Max > 0 && z.replicas > p.Max {
+		z.become(p.Max, Reason{Rule: MaxBound, Bound: float64(p.Max)})
 	}
 }
 
 // oneStep lowers once a tick. The rates bound one step, and drivers plan whenever anything changes: without this, a step
 // would follow the other within milliseconds, as each makes pods leave.
-func oneStep(n *wish, w *Workload, now time.Time, m *WorkloadMemo) {
+func (z *sizer) oneStep() {
 	switch {
-	case n.replicas >= w.Replicas:
-	case now.Before(m.Lowered.Add(Tick)):
-		n.become(w.Replicas, Reason{Rule: StepTaken})
+	case z.replicas >= z.w.Replicas:
+	case z.s.Now.Before(z.memo.Lowered.Add(Tick)):
+		z.become(z.w.Replicas, Reason{Rule: StepTaken})
 	default:
-		m.Lowered = now
+		z.memo.Lowered = z.s.Now
 	}
 }
 
-// zeroWait keeps the last replica until the workload has been idle for a stable window and its retention.
-func zeroWait(n *wish, w *Workload, now time.Time) {
-	if n.replicas > 0 || w.Replicas == 0 {
-		return
+// lead is how long one more replica takes until it serves: its start and, when it has no room now, the join of a node.
+func (v *view) lead(s *State, workload int) time.Duration {
+	w := &s.Workloads[workload]
+	if v.roomNow(s, &w.Shape) {
+		return w.Start
 	}
-	wait := w.Policy.StableWindow + w.Policy.ZeroRetention
-	idle := w.Demand.IdleSince
-	if idle.IsZero() {
-		n.become(1, Reason{Rule: ZeroWait, Bound: wait.Seconds()})
-	} else if until := idle.Add(wait); now.Before(until) {
-		n.become(1, Reason{Rule: ZeroWait, Bound: wait.Seconds(), At: until})
+	join := time.Duration(-1)
+	for k := range s.Pools {
+		p := &s.Pools[k]
+		if p.Unknown == "" && (join < 0 || p.Join < join) && v.fresh[k].Holds(w.Shape.Needs) && runsOn(&w.Shape, p.Labels, p.Taints) {
+			join = p.Join
+		}
 	}
+	return max(join, 0) + w.Start
+}
+
+// roomTries bounds the search for a node that has room and also suits the pod's rules.
+const roomTries = 16
+
+// roomNow says that a ready node has room for one more pod of the shape.
+func (v *view) roomNow(s *State, shape *Shape) bool {
+	if v.room == nil {
+		v.room = v.readyRoom(s)
+	}
+	at := -1
+	for range roomTries {
+		if at = v.room.Next(shape.Needs, at+1); at < 0 {
+			return false
+		}
+		if n := &s.Nodes[v.roomOf[at]]; runsOn(shape, n.Labels, n.Taints) {
+			return true
+		}
+	}
+	return false
 }

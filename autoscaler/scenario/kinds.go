@@ -115,6 +115,10 @@ func (b *builder) workload(r *record) error {
 	if p.Max > 0 && p.Min > p.Max {
 		return fmt.Errorf("its least of %d replicas is above its most, %d", p.Min, p.Max)
 	}
+	if err := r.objective(p); err != nil {
+		return err
+	}
+	w.Priority = r.int("priority", 0)
 	w.Initialized = p.Initial == 0 || r.text("initialized") != ""
 	count := 0
 	for _, place := range []struct {
@@ -210,6 +214,8 @@ func (b *builder) demand(r *record) error {
 		panicked.Add(at, v)
 	}
 	w.Demand.Stable, w.Demand.Panic = r.amount("stable", stable.Mean(b.s.Now)), r.amount("panic", panicked.Mean(b.s.Now))
+	w.Demand.Deviation, w.Demand.Rate = r.amount("deviation", stable.Deviation(b.s.Now)), r.amount("rate", 0)
+	w.Demand.Service, w.Demand.Gaps = r.duration("service", 0), r.gaps()
 	w.Demand.Queued = r.count("queued", 0)
 	w.Demand.IdleSince = r.time("idle")
 	loads := field(r, "inflight", nil, parseInts)
@@ -265,7 +271,8 @@ func (b *builder) pod(r *record) error {
 }
 
 func (b *builder) memo(r *record) error {
-	m := autoscaler.WorkloadMemo{ID: autoscaler.WorkloadID(r.name), PanicSince: r.time("panic"), PanicReplicas: r.int("replicas", 0), Lowered: r.time("lowered")}
+	m := autoscaler.WorkloadMemo{ID: autoscaler.WorkloadID(r.name), PanicSince: r.time("panic"), PanicReplicas: r.int("replicas", 0), Lowered: r.time("lowered"),
+		RampFrom: r.count("ramp-from", 0), RampAt: r.time("ramp-at")}
 	m.Peaks = field(r, "peaks", nil, func(s string) (peaks []window.Peak, err error) {
 		for _, part := range strings.Split(s, ",") {
 			bucket, value, _ := strings.Cut(part, ":")

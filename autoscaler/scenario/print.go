@@ -26,6 +26,7 @@ func Print(s autoscaler.State) string {
 	}
 	for _, w := range s.Workloads {
 		p.demand(w)
+		p.signalsAndFloors(w)
 	}
 	for _, d := range s.Daemons {
 		p.line("daemon %s%s", d.ID, shapeFields(d.Shape))
@@ -38,7 +39,7 @@ func Print(s autoscaler.State) string {
 		for i, k := range m.Peaks {
 			peaks[i] = fmt.Sprintf("%d:%d", k.Bucket, k.Value)
 		}
-		p.line("memo %s%s%s%s%s", m.ID, timeField("lowered", m.Lowered), timeField("panic", m.PanicSince), intField("replicas", m.PanicReplicas), textField("peaks", strings.Join(peaks, ",")))
+		p.line("memo %s%s%s%s%s%s%s", m.ID, timeField("lowered", m.Lowered), timeField("ramp-at", m.RampAt), intField("ramp-from", m.RampFrom), timeField("panic", m.PanicSince), intField("replicas", m.PanicReplicas), textField("peaks", strings.Join(peaks, ",")))
 	}
 	for _, m := range s.Memo.Nodes {
 		p.line("empty %s%s", m.ID, timeField("since", m.EmptySince))
@@ -89,11 +90,11 @@ func (p *printer) workload(v autoscaler.Workload) {
 	if pol.Unreachable {
 		unreachable = " unreachable=yes"
 	}
-	p.line("workload %s%s policy=%s target=%v total=%v%s replicas=%d bounds=%d..%d%s%s window=%s panic-window=%s panic=%v up=%v down=%v delay=%s retention=%s burst=%v start=%s%s%s%s",
+	p.line("workload %s%s policy=%s target=%v total=%v%s replicas=%d bounds=%d..%d%s%s window=%s panic-window=%s panic=%v up=%v down=%v delay=%s retention=%s burst=%v start=%s%s%s%s%s%s",
 		v.ID, shapeFields(v.Shape), cmp.Or(pol.Name, autoscaler.Wholescale), pol.Target, pol.Total, intField("slots", pol.Slots), v.Replicas, pol.Min, pol.Max,
 		intField("initial", pol.Initial), intField("activation", pol.Activation), pol.StableWindow, pol.PanicWindow, pol.PanicThreshold,
 		pol.UpRate, pol.DownRate, pol.ScaleDownDelay, pol.ZeroRetention, pol.BurstCapacity, v.Start,
-		textField("blocked", v.Blocked), initialized, unreachable)
+		objectiveFields(pol), intField("priority", v.Priority), textField("blocked", v.Blocked), initialized, unreachable)
 }
 
 func (p *printer) demand(w autoscaler.Workload) {
@@ -102,7 +103,12 @@ func (p *printer) demand(w autoscaler.Workload) {
 	if d.Stale {
 		stale = " stale"
 	}
-	p.line("demand %s%s stable=%v panic=%v%s%s%s", w.ID, stale, d.Stable, d.Panic, intField("queued", d.Queued),
+	service := ""
+	if d.Service > 0 {
+		service = " service=" + d.Service.String()
+	}
+	p.line("demand %s%s stable=%v panic=%v%s%s%s%s%s%s%s", w.ID, stale, d.Stable, d.Panic, floatField("deviation", d.Deviation),
+		floatField("rate", d.Rate), service, gapField(d.Gaps), intField("queued", d.Queued),
 		intField("inflight", d.InFlight), timeField("idle", d.IdleSince))
 }
 

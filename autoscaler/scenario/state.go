@@ -36,7 +36,7 @@ func (s *Scenario) Add(text string) error {
 	return nil
 }
 
-var kinds = []string{"now", "pool", "node", "workload", "demand", "daemon", "pod", "memo", "empty"}
+var kinds = []string{"now", "pool", "node", "workload", "demand", "signal", "floor", "daemon", "pod", "memo", "empty"}
 
 func (s *Scenario) put(r *record) error {
 	if r.kind == "gone" {
@@ -52,8 +52,11 @@ func (s *Scenario) put(r *record) error {
 		s.at = map[identity]int{}
 	}
 	id := identity{r.kind, r.name}
-	if r.kind == "now" {
+	switch r.kind {
+	case "now":
 		id.name = ""
+	case "signal", "floor":
+		id.name += " of " + r.fields["workload"] // each workload has names of its own
 	}
 	if i, old := s.at[id]; old {
 		s.records[i] = r
@@ -131,6 +134,10 @@ func (b *builder) add(r *record) error {
 		return b.workload(r)
 	case "demand":
 		return b.demand(r)
+	case "signal":
+		return b.signal(r)
+	case "floor":
+		return b.floor(r)
 	case "daemon":
 		b.s.Daemons = append(b.s.Daemons, autoscaler.Daemon{ID: r.name, Shape: r.shape()})
 	case "pod":
