@@ -163,6 +163,10 @@ func (g *generator) workloads() {
 		load := g.pods(&w)
 		w.Replicas = g.upTo("replicas", 8)
 		w.Demand = g.demand(load)
+		w.Priority = g.upTo("priority", 2)
+		if g.oneIn(4, "signal") {
+			w.Signals = []autoscaler.Signal{{Name: "cpu", Value: pick(g, "value", -1.0, 0, 900, 5000), Target: pick(g, "signal target", 0, 100.0), Stale: g.oneIn(3, "stale signal")}}
+		}
 		g.s.Workloads = append(g.s.Workloads, w)
 	}
 }
@@ -176,6 +180,16 @@ func (g *generator) policy() autoscaler.Policy {
 		BurstCapacity: pick(g, "burst", -1.0, 0, 211), Unreachable: g.oneIn(8, "unreachable"),
 	}
 	p.Total = p.Target / 0.7
+	p.Objective.Wait = pick(g, "wait", 0, 300*time.Millisecond, 10*time.Second)
+	p.Objective.Price = pick(g, "waiting", 0, 0, 0.0001)
+	p.RateTarget, p.Tolerance = pick(g, "rate target", 0, 0, 5.0), pick(g, "tolerance", 0, 0, 0.2)
+	if g.oneIn(5, "ramp") {
+		p.Ramp = autoscaler.Ramp{Replicas: 3, Period: 10 * time.Second}
+	}
+	if g.oneIn(6, "floor") {
+		from := g.ago("floor from", time.Minute)
+		p.Floors = []autoscaler.Floor{{Name: "f", From: from, Until: from.Add(time.Minute), Replicas: g.upTo("floor", 4)}}
+	}
 	if g.oneIn(2, "bounded") {
 		p.Max = max(p.Min, 1) + g.upTo("above", 10)
 	}
@@ -223,6 +237,11 @@ func (g *generator) demand(inFlight int) autoscaler.Demand {
 		d.Queued = g.upTo("queued", 40)
 	}
 	d.Stable, d.Panic = pick(g, "stable", 0, 0.4, 3, 30, 300), pick(g, "panic", 0, 0.4, 3, 30, 300)
+	d.Deviation, d.Rate = pick(g, "deviation", 0, 0.5, 4, 40), pick(g, "rate", 0, 1, 20, 500.0)
+	d.Service = pick(g, "service", 0, 50*time.Millisecond, 4*time.Second)
+	for range pick(g, "gaps", 0, 0, 12) {
+		d.Gaps.Add(time.Duration(g.upTo("gap", 4000)) * time.Second)
+	}
 	if !d.Stale && d.Queued+d.InFlight == 0 {
 		d.IdleSince = g.ago("idle since", 3*time.Minute)
 	}

@@ -29,7 +29,7 @@ func TestConstantDemandSettles(t *testing.T) {
 		}
 		for k := range rapid.IntRange(1, 3).Draw(t, "workloads") {
 			w := autoscaler.Workload{ID: autoscaler.WorkloadID(fmt.Sprintf("ns/w%d", k)), Shape: g.shape(), Start: 2 * time.Second, Policy: g.policy(), Initialized: true}
-			w.Policy.Max = w.Policy.Min + 12
+			w.Policy.Max, w.Policy.Floors = w.Policy.Min+12, nil
 			if w.Policy.Slots > 0 {
 				w.Policy.Slots = int(math.Ceil(w.Policy.Total)) // a limit below the target is refused before it comes here
 			}

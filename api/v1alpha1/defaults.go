@@ -16,6 +16,10 @@ func (s *PodAutoscalerSpec) Default() {
 	fill(&s.Concurrency.Utilization, 70)
 	fill(&s.Replicas.Activation, 1)
 	fill(&s.Policy, PolicyWholescale)
+	fill(&s.Objective.Wait, every(300*time.Millisecond))
+	for i := range s.Schedule {
+		fill(&s.Schedule[i].TimeZone, "UTC")
+	}
 	fill(&s.Windows.Stable, every(time.Minute))
 	fill(&s.Windows.PanicPercentage, new(10.0))
 	fill(&s.Windows.PanicThreshold, new(200.0))

@@ -16,6 +16,8 @@ const (
 	AnnotationMax            = Group + "/max"              // replicas.max
 	AnnotationInitial        = Group + "/initial"          // replicas.initial
 	AnnotationPolicy         = Group + "/policy"           // policy
+	AnnotationWait           = Group + "/wait"             // objective.wait
+	AnnotationPriority       = Group + "/priority"         // priority
 	AnnotationWindow         = Group + "/window"           // windows.stable
 	AnnotationScaleDownDelay = Group + "/scale-down-delay" // windows.scaleDownDelay
 	AnnotationHold           = Group + "/hold"             // timeouts.hold

@@ -75,11 +75,35 @@ type PodAutoscalerSpec struct {
 	// +kubebuilder:default={}
 	Replicas Replicas `json:"replicas,omitempty"`
 
-	// The rules: wholescale has room for each request that is held or in flight at once; kpa is Knative's pod
-	// autoscaler, exactly.
+	// The rules: wholescale has room for each request that is held or in flight at once and keeps replicas ahead of demand
+	// for what its objective is worth; kpa is Knative's pod autoscaler, exactly.
 	// +optional
 	// +kubebuilder:default=wholescale
 	Policy PolicyName `json:"policy,omitempty"`
+
+	// What waiting is worth: the one knob of policy wholescale. It sets how many replicas are kept ahead of demand and how
+	// long the last one stays.
+	// +optional
+	// +kubebuilder:default={}
+	Objective Objective `json:"objective,omitempty"`
+
+	// Other measures of demand than requests in flight; the largest wish wins.
+	// +optional
+	Signals Signals `json:"signals,omitempty"`
+
+	// Least replicas by the clock. Replicas serve when a floor begins.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	Schedule []Floor `json:"schedule,omitempty"`
+
+	// When not all replicas of all workloads can be placed, the lowest priority goes without first.
+	// +optional
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=-1000000
+	// +kubebuilder:validation:Maximum=1000000
+	Priority int32 `json:"priority,omitempty"`
 
 	// +optional
 	// +kubebuilder:default={}
@@ -118,6 +142,61 @@ type PodAutoscalerSpec struct {
 	// Change nothing; report only.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
+}
+
+// Objective is either a wait or a price; the price goes first where the pools' prices are known.
+type Objective struct {
+	// 99 of 100 requests should find a pod within this time.
+	// +optional
+	// +kubebuilder:default="300ms"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1ms') && duration(self) <= duration('1h')",message="must be from 1ms to 1h"
+	Wait *metav1.Duration `json:"wait,omitempty"`
+	// What a second of one request's waiting costs, in the unit of the pools' price per hour, such as "0.0001".
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?$`
+	Price string `json:"price,omitempty"`
+}
+
+// Signals are other measures of demand.
+type Signals struct {
+	// The requests a second that one pod should get; 0 is off.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000
+	RequestsPerSecond *float64 `json:"requestsPerSecond,omitempty"`
+}
+
+// Floor is a least number of replicas by the clock.
+type Floor struct {
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+	// When it begins: five fields as in crontab(5), "0 8 * * mon-fri".
+	// +required
+	// +kubebuilder:validation:MinLength=9
+	// +kubebuilder:validation:MaxLength=100
+	Begins string `json:"begins"`
+	// For how long it holds.
+	// +required
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('168h')",message="must be from 1m to 168h"
+	Lasts metav1.Duration `json:"lasts"`
+	// The time zone of begins, as in the IANA list.
+	// +optional
+	// +kubebuilder:default="UTC"
+	// +kubebuilder:validation:MaxLength=64
+	TimeZone string `json:"timeZone,omitempty"`
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
+	Replicas int32 `json:"replicas"`
 }
 
 // TargetRef names a workload with a scale subresource.
@@ -258,6 +337,29 @@ type Rates struct {
 	// +kubebuilder:validation:ExclusiveMinimum=true
 	// +kubebuilder:validation:Maximum=1000000
 	Down *float64 `json:"down,omitempty"`
+	// At most so many more replicas in a period of policy wholescale; without it there is no such bound.
+	// +optional
+	Ramp *Ramp `json:"ramp,omitempty"`
+	// The percentage by which the wish may differ from the replicas without a change, in policy wholescale.
+	// +optional
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=50
+	TolerancePercentage int32 `json:"tolerancePercentage,omitempty"`
+}
+
+// Ramp is the most replicas that are added in a period.
+type Ramp struct {
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	Replicas int32 `json:"replicas"`
+	// +required
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="must be from 1s to 1h"
+	Period metav1.Duration `json:"period"`
 }
 
 // Timeouts bound how long a request may take.

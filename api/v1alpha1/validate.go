@@ -30,6 +30,10 @@ func (s *PodAutoscalerSpec) validate(at *field.Path) field.ErrorList {
 	if s.Policy != PolicyWholescale && s.Policy != PolicyKPA {
 		errs = append(errs, field.NotSupported(at.Child("policy"), s.Policy, []PolicyName{PolicyWholescale, PolicyKPA}))
 	}
+	errs = append(errs, s.validateObjective(at)...)
+	for i := range s.Schedule {
+		errs = append(errs, s.Schedule[i].validate(at.Child("schedule").Index(i))...)
+	}
 	w := at.Child("windows")
 	errs = append(errs, between(w.Child("stable"), s.Windows.Stable, 6*time.Second, time.Hour)...)
 	errs = append(errs, within(w.Child("panicPercentage"), s.Windows.PanicPercentage, 1, 100)...)
@@ -42,6 +46,32 @@ func (s *PodAutoscalerSpec) validate(at *field.Path) field.ErrorList {
 	errs = append(errs, between(at.Child("timeouts", "hold"), s.Timeouts.Hold, time.Second, time.Hour)...)
 	errs = append(errs, between(at.Child("timeouts", "response"), s.Timeouts.Response, 10*time.Millisecond, 24*time.Hour)...)
 	errs = append(errs, between(at.Child("podStart"), s.PodStart, 0, time.Hour)...)
+	return errs
+}
+
+func (s *PodAutoscalerSpec) validateObjective(at *field.Path) field.ErrorList {
+	errs := between(at.Child("objective", "wait"), s.Objective.Wait, time.Millisecond, time.Hour)
+	if price, err := s.Objective.PricePerSecond(); err != nil {
+		errs = append(errs, field.Invalid(at.Child("objective", "price"), s.Objective.Price, "must be a number such as 0.0001"))
+	} else {
+		errs = append(errs, within(at.Child("objective", "price"), &price, 0, 1e6)...)
+	}
+	errs = append(errs, within(at.Child("signals", "requestsPerSecond"), s.Signals.RequestsPerSecond, 0, 1e6)...)
+	errs = append(errs, count(at.Child("priority"), &s.Priority, -1e6, 1e6)...)
+	errs = append(errs, count(at.Child("rates", "tolerancePercentage"), &s.Rates.TolerancePercentage, 0, 50)...)
+	if r := s.Rates.Ramp; r != nil {
+		errs = append(errs, count(at.Child("rates", "ramp", "replicas"), &r.Replicas, 1, 100000)...)
+		errs = append(errs, between(at.Child("rates", "ramp", "period"), &r.Period, time.Second, time.Hour)...)
+	}
+	return errs
+}
+
+func (f *Floor) validate(at *field.Path) field.ErrorList {
+	errs := between(at.Child("lasts"), &f.Lasts, time.Minute, 168*time.Hour)
+	errs = append(errs, count(at.Child("replicas"), &f.Replicas, 0, 100000)...)
+	if _, err := f.schedule(); err != nil {
+		errs = append(errs, field.Invalid(at.Child("begins"), f.Begins, err.Error()))
+	}
 	return errs
 }
 

@@ -149,6 +149,15 @@ func policyOf(s *v1alpha1.PodAutoscalerSpec) autoscaler.Policy {
 		StableWindow: duration(s.Windows.Stable), ScaleDownDelay: duration(s.Windows.ScaleDownDelay), ZeroRetention: duration(s.Windows.ZeroRetention),
 		PanicThreshold: *s.Windows.PanicThreshold / 100, UpRate: *s.Rates.Up, DownRate: *s.Rates.Down, BurstCapacity: float64(*s.BurstCapacity),
 	}
+	p.Objective.Wait = duration(s.Objective.Wait)
+	p.Objective.Price, _ = s.Objective.PricePerSecond() // Validate has read it
+	p.Tolerance = float64(s.Rates.TolerancePercentage) / 100
+	if r := s.Rates.Ramp; r != nil {
+		p.Ramp = autoscaler.Ramp{Replicas: int(r.Replicas), Period: r.Period.Duration}
+	}
+	if r := s.Signals.RequestsPerSecond; r != nil {
+		p.RateTarget = *r
+	}
 	if s.Replicas.Initial != nil {
 		p.Initial = int(*s.Replicas.Initial)
 	}
@@ -156,6 +165,18 @@ func policyOf(s *v1alpha1.PodAutoscalerSpec) autoscaler.Policy {
 	p.Target = math.Max(leastTarget, p.Total*float64(s.Concurrency.Utilization)/100)
 	p.Total = math.Max(p.Total, p.Target)
 	return p
+}
+
+// floorsAt are the floors that hold at now or begin next.
+func floorsAt(s *v1alpha1.PodAutoscalerSpec, now time.Time) []autoscaler.Floor {
+	var floors []autoscaler.Floor
+	for i := range s.Schedule {
+		f := &s.Schedule[i]
+		if p, ok := f.Next(now); ok {
+			floors = append(floors, autoscaler.Floor{Name: f.Name, From: p.From, Until: p.Until, Replicas: int(f.Replicas)})
+		}
+	}
+	return floors
 }
 
 // leastTarget is Knative's least target per pod.
@@ -247,6 +268,8 @@ func specFromAnnotations(from map[string]string) (v1alpha1.PodAutoscalerSpec, er
 		s.Replicas.Initial = new(int32)
 		r.whole(v1alpha1.AnnotationInitial, s.Replicas.Initial)
 	}
+	r.duration(v1alpha1.AnnotationWait, &s.Objective.Wait)
+	r.whole(v1alpha1.AnnotationPriority, &s.Priority)
 	r.duration(v1alpha1.AnnotationWindow, &s.Windows.Stable)
 	r.duration(v1alpha1.AnnotationScaleDownDelay, &s.Windows.ScaleDownDelay)
 	r.duration(v1alpha1.AnnotationHold, &s.Timeouts.Hold)

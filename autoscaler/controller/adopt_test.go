@@ -44,7 +44,7 @@ func TestTheOneAnnotationHasKnativesDefaults(t *testing.T) {
 	a := theOne(t, newWorld(), deployment())
 	want := autoscaler.Policy{
 		Name: autoscaler.Wholescale, Target: 70, Total: 100, Activation: 1, StableWindow: time.Minute, PanicWindow: 6 * time.Second, PanicThreshold: 2,
-		UpRate: 1000, DownRate: 2, BurstCapacity: 211,
+		UpRate: 1000, DownRate: 2, BurstCapacity: 211, Objective: autoscaler.Objective{Wait: 300 * time.Millisecond},
 	}
 	if diff := cmp.Diff(want, a.policy); diff != "" || a.blocked != "" || a.port != 8080 {
 		t.Errorf("blocked %q, port %d, policy:\n%s", a.blocked, a.port, diff)
@@ -56,10 +56,11 @@ func TestTheOneAnnotationHasKnativesDefaults(t *testing.T) {
 
 func TestSiblingsSayTheRest(t *testing.T) {
 	a := theOne(t, newWorld(), deployment("limit 10", "utilization 50", "min 1", "max 5", "initial 2", "window 20s", "scale-down-delay 30s", "policy kpa",
-		"host A.example, b.example", "path /x,/y", "port admin", "probe-path /ready", "h2c true", "hold 5s"))
+		"host A.example, b.example", "path /x,/y", "port admin", "probe-path /ready", "h2c true", "hold 5s", "wait 2s"))
 	want := autoscaler.Policy{
 		Name: autoscaler.KPA, Target: 5, Total: 10, Slots: 10, Min: 1, Max: 5, Initial: 2, Activation: 1, StableWindow: 20 * time.Second,
 		PanicWindow: 2 * time.Second, PanicThreshold: 2, UpRate: 1000, DownRate: 2, ScaleDownDelay: 30 * time.Second, BurstCapacity: 211,
+		Objective: autoscaler.Objective{Wait: 2 * time.Second},
 	}
 	if diff := cmp.Diff(want, a.policy); diff != "" || a.blocked != "" || a.port != 9000 || !a.spec.H2C {
 		t.Errorf("blocked %q, port %d, policy:\n%s", a.blocked, a.port, diff)

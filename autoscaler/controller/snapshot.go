@@ -37,8 +37,10 @@ func look(w *world, p *pools, written *writtenScales, now time.Time) *picture {
 			a.blocked = conflict
 		}
 		initialized := a.object == nil || a.object.Status.ObservedGeneration > 0
+		policy := a.policy
+		policy.Floors = floorsAt(&a.spec, now)
 		pic.cluster.Workloads = append(pic.cluster.Workloads, autoscaler.Workload{
-			ID: a.id, Policy: a.policy, Shape: a.shape, Replicas: written.current(a.id, a.replicas, now), Start: duration(a.spec.PodStart),
+			ID: a.id, Policy: policy, Priority: int(a.spec.Priority), Shape: a.shape, Replicas: written.current(a.id, a.replicas, now), Start: duration(a.spec.PodStart),
 			Blocked: a.blocked, Initialized: initialized,
 		})
 	}

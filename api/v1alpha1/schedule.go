@@ -1,0 +1,56 @@
+package v1alpha1
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+// PricePerSecond is the price as a number; 0 when none is given.
+func (o Objective) PricePerSecond() (float64, error) {
+	if o.Price == "" {
+		return 0, nil
+	}
+	return strconv.ParseFloat(o.Price, 64)
+}
+
+// Period is one time that a floor holds.
+//
+// +kubebuilder:object:generate=false
+type Period struct{ From, Until time.Time }
+
+func (f *Floor) schedule() (cron.Schedule, error) {
+	zone, err := time.LoadLocation(f.TimeZone)
+	if err != nil {
+		return nil, fmt.Errorf("time zone %q: %w", f.TimeZone, err)
+	}
+	s, err := cron.ParseStandard("CRON_TZ=" + zone.String() + " " + f.Begins)
+	if err != nil {
+		return nil, fmt.Errorf("must be five fields as in crontab, such as 0 8 * * mon-fri: %w", err)
+	}
+	return s, nil
+}
+
+// Next is the period that holds at now or, if none does, the next one to begin. When several overlap it is the one that
+// ends last. False when there is none within five years.
+func (f *Floor) Next(now time.Time) (Period, bool) {
+	s, err := f.schedule()
+	if err != nil {
+		return Period{}, false
+	}
+	// The first to begin after now - lasts is the first that is not over.
+	from := s.Next(now.Add(-f.Lasts.Duration))
+	if from.IsZero() {
+		return Period{}, false
+	}
+	for range 64 { // of overlapping ones; a floor of a week that begins each hour is the same as one that always holds
+		after := s.Next(from)
+		if after.IsZero() || after.After(now) {
+			break
+		}
+		from = after
+	}
+	return Period{From: from, Until: from.Add(f.Lasts.Duration)}, true
+}
