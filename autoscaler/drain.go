@@ -11,27 +11,59 @@ import (
 const JoinDeadline = 15 * time.Minute
 
 // drain decides which of our nodes leave and how far each is on its way: marked, emptied, ended.
-func drain(s *State, v *view, placed placing) ([]Drain, []NodeMemo) {
-	r := drainer{s: s, v: v, placed: placed, leaving: make([]int, len(s.Pools))}
+func drain(s *State, v *view, placed placing, elsewhere func(*State, *view, int) bool) ([]Drain, []NodeMemo) {
+	r := drainer{
+		s: s, v: v, placed: placed, elsewhere: elsewhere, leaving: make([]int, len(s.Pools)), unwell: v.unwell(s),
+		why: make([]LeaveReason, len(s.Nodes)), tried: make([]time.Time, len(s.Nodes)),
+	}
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
+		r.why[i], r.tried[i] = v.memos[i].Leaving, v.memos[i].Tried
 		if v.poolOf[i] >= 0 && n.Phase != Leaving && (n.Draining || n.Phase == Failed || n.overdue(s.Now)) {
 			r.leaving[v.poolOf[i]]++
 		}
 	}
-	k := 0
 	for i := range s.Nodes {
-		n := &s.Nodes[i]
-		for k < len(s.Memo.Nodes) && s.Memo.Nodes[k].ID < n.ID {
-			k++
-		}
-		since := s.Now
-		if k < len(s.Memo.Nodes) && s.Memo.Nodes[k].ID == n.ID {
-			since = s.Memo.Nodes[k].EmptySince
-		}
-		r.consider(i, since)
+		r.consider(i)
 	}
-	return r.drains, r.memos
+	if !r.unwell {
+		r.consolidate()
+	}
+	slices.SortStableFunc(r.drains, func(a, b Drain) int { return cmp.Compare(a.Node, b.Node) })
+	return r.drains, r.memory()
+}
+
+// memory is what to remember of our nodes.
+func (r *drainer) memory() []NodeMemo {
+	var memos []NodeMemo
+	for i := range r.s.Nodes {
+		n := &r.s.Nodes[i]
+		if r.v.poolOf[i] < 0 || n.Phase == Leaving {
+			continue
+		}
+		m := NodeMemo{ID: n.ID, Leaving: r.why[i], Tried: r.tried[i]}
+		if r.v.empty(r.s, i, r.placed) {
+			m.EmptySince = r.v.memos[i].EmptySince
+			if m.EmptySince.IsZero() {
+				m.EmptySince = r.s.Now
+			}
+		}
+		if n.Phase == NotReady {
+			m.UnreadySince = r.v.memos[i].UnreadySince
+			if m.UnreadySince.IsZero() {
+				m.UnreadySince = r.s.Now
+			}
+		}
+		if m != (NodeMemo{ID: n.ID}) {
+			memos = append(memos, m)
+		}
+	}
+	return memos
+}
+
+// empty says that nothing is on a node and nothing is to come there.
+func (v *view) empty(s *State, i int, placed placing) bool {
+	return v.busy[i] == 0 && placed.taken[i] == 0 && s.Nodes[i].Phase == Ready
 }
 
 // overdue says that an instance has had its time to become a Ready node.
@@ -40,24 +72,23 @@ func (n *Node) overdue(now time.Time) bool {
 }
 
 type drainer struct {
-	s       *State
-	v       *view
-	placed  placing
-	leaving []int // nodes that drain, failed or never joined, by pool
-	drains  []Drain
-	memos   []NodeMemo
+	s         *State
+	v         *view
+	placed    placing
+	elsewhere func(s *State, v *view, node int) bool
+	leaving   []int // nodes that drain, failed or never joined, by pool
+	unwell    bool
+	why       []LeaveReason // by node, to be remembered
+	tried     []time.Time   // likewise
+	drains    []Drain
 }
 
-func (r *drainer) consider(i int, emptySince time.Time) {
+func (r *drainer) consider(i int) {
 	n := &r.s.Nodes[i]
 	if r.v.poolOf[i] < 0 || n.Phase == Leaving {
 		return
 	}
 	pool := &r.s.Pools[r.v.poolOf[i]]
-	empty := r.v.busy[i] == 0 && r.placed.taken[i] == 0 && n.Phase == Ready
-	if empty {
-		r.memos = append(r.memos, NodeMemo{ID: n.ID, EmptySince: emptySince})
-	}
 	d := Drain{Node: n.ID}
 	switch {
 	case pool.Unknown != "":
@@ -70,23 +101,59 @@ func (r *drainer) consider(i int, emptySince time.Time) {
 		}
 		d.Step, d.Why = Delete, Reason{Rule: NeverJoined, Bound: JoinDeadline.Seconds()}
 	case n.Phase == NotReady:
-		d.Step, d.Why = Stay, Reason{Rule: NodeUnknownState}
+		d.Step, d.Why = r.repair(i, pool)
 	case n.Draining:
 		d = r.onward(i, pool)
 	default:
-		d.Step, d.Why = r.begin(i, pool, emptySince)
+		d.Step, d.Why = r.begin(i, pool)
 		if d.Step == 0 {
 			return
 		}
 	}
+	if d.Step == Uncordon {
+		r.why[i] = ""
+	}
 	r.drains = append(r.drains, d)
 }
 
+// repair ends a node that has not been ready for long, while few are so; no pod on it can be asked to leave.
+func (r *drainer) repair(i int, pool *Pool) (Step, Reason) {
+	n, k := &r.s.Nodes[i], int(r.v.poolOf[i])
+	after, since := pool.Disruption.RepairAfter, r.v.memos[i].UnreadySince
+	unready := 0
+	for j := range r.s.Nodes {
+		if r.v.poolOf[j] == int32(k) && r.s.Nodes[j].Phase == NotReady {
+			unready++
+		}
+	}
+	switch most := max(1, r.v.instances[k]/unwellShare); {
+	case after <= 0:
+		return Stay, Reason{Rule: NodeUnknownState}
+	case n.Keep != "":
+		return Stay, Reason{Rule: NotOurs, Subject: n.Keep}
+	case r.unwell || unready > most:
+		return Stay, Reason{Rule: TooManyUnready, Observed: float64(unready), Bound: float64(most)}
+	case since.IsZero() || r.s.Now.Before(since.Add(after)):
+		why := Reason{Rule: NodeUnknownState}
+		if !since.IsZero() {
+			why = Reason{Rule: UnreadyTooShort, Bound: after.Seconds(), At: since.Add(after)}
+		}
+		return Stay, why
+	case r.v.budget(r.s, k, LeaveUnhealthy) <= 0:
+		return Stay, Reason{Rule: BudgetSpent, Subject: string(LeaveUnhealthy)}
+	}
+	r.v.disrupted[k]++
+	return Delete, Reason{Rule: Unhealthy, Bound: after.Seconds(), At: since}
+}
+
 // begin decides whether a node in use starts to leave. Step 0 means that the question does not arise: it has pods.
-func (r *drainer) begin(i int, pool *Pool, emptySince time.Time) (Step, Reason) {
+func (r *drainer) begin(i int, pool *Pool) (Step, Reason) {
 	if r.v.surplus[i] {
 		r.leaving[r.v.poolOf[i]]++
 		return Cordon, Reason{Rule: OverMax, Bound: float64(pool.Max)}
+	}
+	if why := r.v.renew[i]; why != "" {
+		return r.beginRenewal(i, why)
 	}
 	if r.v.busy[i] > 0 {
 		return 0, Reason{}
@@ -94,11 +161,28 @@ func (r *drainer) begin(i int, pool *Pool, emptySince time.Time) (Step, Reason) 
 	if r.placed.taken[i] > 0 {
 		return Stay, Reason{Rule: NeededForPlace, Observed: float64(r.placed.taken[i])}
 	}
-	return r.beginEmpty(i, pool, emptySince)
+	return r.beginEmpty(i, pool)
 }
 
-func (r *drainer) beginEmpty(i int, pool *Pool, emptySince time.Time) (Step, Reason) {
+// beginRenewal marks a node once there is room for its pods on others that are ready.
+func (r *drainer) beginRenewal(i int, why LeaveReason) (Step, Reason) {
+	if waits := r.placed.awaiting[i]; waits > 0 {
+		return Stay, Reason{Rule: ReplacementFirst, Observed: float64(waits)}
+	}
+	r.leaving[r.v.poolOf[i]]++
+	r.why[i] = why
+	if why == LeaveDrifted {
+		return Cordon, Reason{Rule: Drifted, Subject: r.s.Nodes[i].Drifted}
+	}
+	return Cordon, Reason{Rule: Expired, Bound: r.s.Pools[r.v.poolOf[i]].Disruption.ExpireAfter.Seconds()}
+}
+
+func (r *drainer) beginEmpty(i int, pool *Pool) (Step, Reason) {
 	n, k := &r.s.Nodes[i], r.v.poolOf[i]
+	emptySince := r.v.memos[i].EmptySince
+	if emptySince.IsZero() {
+		emptySince = r.s.Now
+	}
 	switch until := emptySince.Add(pool.IdleAfter); {
 	case n.Keep != "":
 		return Stay, Reason{Rule: NotOurs, Subject: n.Keep}
@@ -106,8 +190,13 @@ func (r *drainer) beginEmpty(i int, pool *Pool, emptySince time.Time) (Step, Rea
 		return Stay, Reason{Rule: PoolAtMin, Bound: float64(pool.Min)}
 	case r.s.Now.Before(until):
 		return Stay, Reason{Rule: EmptyTooShort, Bound: pool.IdleAfter.Seconds(), At: until}
+	case r.unwell:
+		return Stay, Reason{Rule: TooManyUnready}
+	case r.v.budget(r.s, int(k), LeaveEmpty) <= 0:
+		return Stay, Reason{Rule: BudgetSpent, Subject: string(LeaveEmpty)}
 	}
 	r.leaving[k]++
+	r.v.disrupted[k]++
 	return Cordon, Reason{Rule: Empty, Bound: pool.IdleAfter.Seconds(), At: emptySince}
 }
 
@@ -122,10 +211,12 @@ func (r *drainer) onward(i int, pool *Pool) Drain {
 			r.leaving[k]--
 			d.Step, d.Why = Uncordon, Reason{Rule: NotOurs, Subject: n.Keep}
 			return d
-		case r.placed.taken[i] > 0, staying > 0:
+		case r.placed.taken[i] > 0, staying > 0 && r.why[i] == "":
 			r.leaving[k]--
 			d.Step, d.Why = Uncordon, cancel
 			return d
+		case staying > 0:
+			return r.moveOut(i, d)
 		case r.v.instances[k]-r.leaving[k] < pool.Min:
 			r.leaving[k]--
 			d.Step, d.Why = Uncordon, Reason{Rule: PoolAtMin, Bound: float64(pool.Min)}
@@ -140,6 +231,34 @@ func (r *drainer) onward(i int, pool *Pool) Drain {
 		return d
 	}
 	return r.empty(i, d)
+}
+
+// moveOut empties a node in use without harm: its pods' replacements serve first (see surge), and only pods that cannot
+// have one beside them are asked to leave, one of a workload at a time.
+func (r *drainer) moveOut(i int, d Drain) Drain {
+	if waits := r.placed.awaiting[i]; waits > 0 {
+		d.Step, d.Why = Stay, Reason{Rule: ReplacementFirst, Observed: float64(waits)}
+		return d
+	}
+	asked := map[int32]bool{}
+	for _, k := range r.v.movable(r.s, i) {
+		p, w := &r.s.Pods[k], r.v.workloadOf[k]
+		switch {
+		case p.Keep != "":
+			d.Step, d.Why = Stay, Reason{Rule: EvictionHeld, Subject: string(p.ID) + ": " + p.Keep}
+			return d
+		case w < 0:
+			d.Evict = append(d.Evict, p.ID)
+		case !r.v.surging[w] && !asked[w] && r.v.live[w] == r.v.ready[w]:
+			asked[w] = true
+			d.Evict = append(d.Evict, p.ID)
+		}
+	}
+	d.Step, d.Why = Wait, Reason{Rule: Draining, Observed: float64(r.v.busy[i])}
+	if len(d.Evict) > 0 {
+		d.Step = Evict
+	}
+	return d
 }
 
 // empty asks the pods that are left to leave.

@@ -131,7 +131,8 @@ func (m *Memory) State(now time.Time, c Cluster) State {
 	}
 	dueNodes(&c)
 	m.podLoads(&c)
-	return State{Now: now, Workloads: c.Workloads, Pools: c.Pools, Nodes: c.Nodes, Pods: c.Pods, Daemons: c.Daemons, Memo: m.memo}
+	return State{Now: now, Workloads: c.Workloads, Pools: c.Pools, Nodes: c.Nodes, Pods: c.Pods, Daemons: c.Daemons,
+		Buffers: c.Buffers, PriceCap: c.PriceCap, Memo: m.memo}
 }
 
 // dueNodes expects each coming node, of which the driver does not know better, when its pool's machines usually join.
@@ -221,6 +222,7 @@ func (c *Cluster) sort() {
 	slices.SortFunc(c.Nodes, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Pods, func(a, b Pod) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Daemons, func(a, b Daemon) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(c.Buffers, func(a, b Buffer) int { return cmp.Compare(a.ID, b.ID) })
 }
 
 func addSample[ID comparable](m map[ID]*learn.Durations, id ID, d time.Duration) {

@@ -2,6 +2,7 @@ package autoscaler
 
 import (
 	"cmp"
+	"time"
 
 	"github.com/wholescale/wholescale/autoscaler/pack"
 )
@@ -10,6 +11,7 @@ import (
 //
 // The steps, each of which reads what the ones before it decided:
 //
+//	renewals  which nodes in use are to be replaced                 nodes, disruption   -> nodes that take nothing more
 //	replicas  how many replicas each workload should have           demand, policy, memo -> Scales
 //	shrink    which pods should leave first when there are fewer    Scales, pods        -> Costs
 //	place     where the replicas without a node have room           Scales, nodes       -> Placements, machines to buy
@@ -20,11 +22,12 @@ func Plan(s State) Decision {
 	d := Decision{At: s.Now}
 	v := look(&s)
 
+	v.renewals(&s)
 	d.Scales, d.Memo.Workloads = replicas(&s, v)
 	d.Costs = shrink(&s, v, d.Scales)
 	placed := place(&s, v, d.Scales)
 	d.Placements = placed.placements
-	d.Drains, d.Memo.Nodes = drain(&s, v, placed)
+	d.Drains, d.Memo.Nodes = drain(&s, v, placed, fitsElsewhere)
 	d.Orders = grow(&s, v, placed, d.Drains)
 	d.Holds = hold(&s, v, d.Scales, d.Placements)
 	return d
@@ -58,6 +61,15 @@ type view struct {
 	// room is the free room of the ready nodes, roomOf their positions; made when first asked for.
 	room   *pack.Bins
 	roomOf []int
+	// memos are what is remembered, by node; changed when the replicas were last changed, by workload.
+	memos   []NodeMemo
+	changed []time.Time
+	// renew is why a node in use is to be replaced, disrupted how many of a pool are on their way out.
+	renew     []LeaveReason
+	disrupted []int
+	// moving is how many pods of a workload are on nodes that they are to leave; surging, that others are started first.
+	moving  []int
+	surging []bool
 }
 
 func look(s *State) *view {
@@ -66,6 +78,8 @@ func look(s *State) *view {
 		workloadOf: make([]int32, len(s.Pods)), nodeOf: make([]int32, len(s.Pods)),
 		ready: make([]int, len(s.Workloads)), live: make([]int, len(s.Workloads)),
 		poolOf: make([]int32, len(s.Nodes)), free: make([]Resources, len(s.Nodes)), busy: make([]int, len(s.Nodes)),
+		memos: make([]NodeMemo, len(s.Nodes)), changed: make([]time.Time, len(s.Workloads)), disrupted: make([]int, len(s.Pools)),
+		moving: make([]int, len(s.Workloads)), surging: make([]bool, len(s.Workloads)),
 		fresh: make([]Resources, len(s.Pools)), instances: make([]int, len(s.Pools)), there: make([]int, len(s.Pools)),
 	}
 	workloads := positions(s.Workloads, func(w *Workload) WorkloadID { return w.ID })
@@ -89,9 +103,43 @@ func look(s *State) *view {
 	for i := range s.Pods {
 		v.addPod(s, i, find(workloads, s.Pods[i].Workload), find(nodes, s.Pods[i].Node))
 	}
+	v.remember(s)
 	v.reserveDaemons(s)
 	v.surplus = surplusNodes(s, v)
 	return v
+}
+
+// remember lines the memo up with the nodes and workloads that are there.
+func (v *view) remember(s *State) {
+	k := 0
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		for k < len(s.Memo.Nodes) && s.Memo.Nodes[k].ID < n.ID {
+			k++
+		}
+		if k < len(s.Memo.Nodes) && s.Memo.Nodes[k].ID == n.ID {
+			v.memos[i] = s.Memo.Nodes[k]
+		}
+		if pool := v.poolOf[i]; pool >= 0 && n.Draining && n.Phase != Leaving {
+			v.disrupted[pool]++
+		}
+		if n.Draining && v.memos[i].Leaving != "" {
+			for _, at := range v.movable(s, i) {
+				if w := v.workloadOf[at]; w >= 0 {
+					v.moving[w]++
+				}
+			}
+		}
+	}
+	k = 0
+	for i := range s.Workloads {
+		for k < len(s.Memo.Workloads) && s.Memo.Workloads[k].ID < s.Workloads[i].ID {
+			k++
+		}
+		if k < len(s.Memo.Workloads) && s.Memo.Workloads[k].ID == s.Workloads[i].ID {
+			v.changed[i] = s.Memo.Workloads[k].Changed
+		}
+	}
 }
 
 func (v *view) addPod(s *State, i int, workload, node int32) {

@@ -27,6 +27,7 @@ const (
 	Stock                           // ahead of demand: the newsvendor's quantile
 	Tolerated                       // too small a difference
 	RampBound                       // at most so many more in a period
+	MoveFirst                       // replacements of pods that move serve first
 	FloorBound                      // the least of this time of day
 	InitialLeast                    // new: its initial replicas first
 	MinBound                        // the least that the workload allows
@@ -58,6 +59,16 @@ const (
 	InstanceFailed   // the instance will never be a node: ends
 	NeverJoined      // not Ready within the join deadline: ends
 	NotOurs          // marked by somebody to be kept
+	Underused        // its pods have room elsewhere, and to save it is worth their moves
+	NotWorthMoving   // its pods would cost more to move than it would save
+	NoRoomElsewhere  // its pods have no room on others
+	Expired          // too old: replaced
+	Drifted          // not as its pool says: replaced
+	ReplacementFirst // its pods have no room on ready nodes yet
+	Unhealthy        // not ready for too long: ends
+	UnreadyTooShort  // not ready, not for long enough
+	TooManyUnready   // so many are not ready that nothing is taken away
+	BudgetSpent      // as many as may leave at a time do
 	NodeUnknownState // NotReady: left alone until it is known
 	// Pods.
 	LeastBusy    // leaves first: least in flight, on the node that empties first

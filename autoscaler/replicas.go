@@ -57,6 +57,10 @@ func (z *sizer) scale() Scale {
 		z.ramp()
 	}
 	z.bounds()
+	z.surge()
+	if z.replicas != w.Replicas {
+		z.memo.Changed = z.s.Now
+	}
 	return Scale{Workload: w.ID, From: w.Replicas, To: z.replicas, Excess: excess, Why: z.why}
 }
 
@@ -136,6 +140,25 @@ func (z *sizer) bounds() {
 	z.oneStep()
 	if p.Max > 0 && z.replicas > p.Max {
 		z.become(p.Max, Reason{Rule: MaxBound, Bound: float64(p.Max)})
+	}
+}
+
+// surge starts replacements for pods on nodes that they are to leave before those go: they are wanted beside them until
+// they serve. Then the scale falls back, and the pods on the node are those that leave.
+func (z *sizer) surge() {
+	k := z.v.moving[z.at]
+	if k == 0 || z.replicas == 0 {
+		return
+	}
+	most := z.replicas + k
+	if p := &z.w.Policy; p.Max > 0 {
+		most = min(most, p.Max)
+	}
+	if most > z.replicas {
+		z.v.surging[z.at] = true
+		if z.ready-k < z.replicas {
+			z.become(most, Reason{Rule: MoveFirst, Observed: float64(k)})
+		}
 	}
 }
 

@@ -45,7 +45,7 @@ func (v *view) marked(s *State, workload int) bool {
 }
 
 // leavingOrder is the workload's pods, first those that should leave first: not ready before ready (as a ReplicaSet does
-// in any case), then the least busy, then on the node with the fewest pods, which empties soonest, then the newest.
+// in any case), then those on a node that they are to leave, then the least busy, then on the node with the fewest pods, which empties soonest, then the newest.
 func (v *view) leavingOrder(s *State, workload int) []int32 {
 	var order []int32
 	for _, i := range v.podsOf[workload] {
@@ -55,6 +55,7 @@ func (v *view) leavingOrder(s *State, workload int) []int32 {
 	}
 	// Pending, Starting and Ready stand in this order in Phase.
 	rank := func(p *Pod) Phase { return min(p.Phase, Ready) }
+	moves := func(i int32) bool { n := v.nodeOf[i]; return n >= 0 && s.Nodes[n].Draining && v.leaving(int(n)) != "" }
 	company := func(i int32) int {
 		if n := v.nodeOf[i]; n >= 0 {
 			return v.busy[n]
@@ -63,7 +64,7 @@ func (v *view) leavingOrder(s *State, workload int) []int32 {
 	}
 	slices.SortStableFunc(order, func(a, b int32) int {
 		p, q := &s.Pods[a], &s.Pods[b]
-		return cmp.Or(cmp.Compare(rank(p), rank(q)), cmp.Compare(p.InFlight, q.InFlight),
+		return cmp.Or(cmp.Compare(rank(p), rank(q)), -compareBool(moves(a), moves(b)), cmp.Compare(p.InFlight, q.InFlight),
 			cmp.Compare(company(a), company(b)), cmp.Compare(p.Node, q.Node), q.Since.Compare(p.Since))
 	})
 	return order

@@ -28,7 +28,10 @@ type State struct {
 	Nodes     []Node
 	Pods      []Pod
 	Daemons   []Daemon
-	Memo      Memo
+	Buffers   []Buffer
+	// PriceCap is the most that all pools together may cost an hour; 0 is no cap.
+	PriceCap float64
+	Memo     Memo
 }
 
 // Cluster is what a driver sees of the world: State without what Memory adds (demand, learned times, memo).
@@ -38,6 +41,15 @@ type Cluster struct {
 	Nodes     []Node
 	Pods      []Pod
 	Daemons   []Daemon
+	Buffers   []Buffer
+	PriceCap  float64
+}
+
+// Buffer is declared headroom: room for so many pods of a shape, which any pod that is wanted takes.
+type Buffer struct {
+	ID    string // "namespace/name"
+	Shape Shape
+	Count int
 }
 
 // Workload is what scales: a Deployment or anything else with a scale.
@@ -196,6 +208,8 @@ type Pool struct {
 	Target int
 	// PricePerHour orders pools; 0 means not known, which is dearer than any price.
 	PricePerHour float64
+	// PriceCap is the most that all nodes of the pool together may cost an hour; 0 is no cap.
+	PriceCap float64
 	// Weight goes before price: higher first.
 	Weight int
 	// Join is the expected time from the order to a Ready node; Memory fills it with the learned p90.
@@ -204,7 +218,42 @@ type Pool struct {
 	IdleAfter time.Duration
 	// StockOut, when not empty, is why nothing can be bought here now.
 	StockOut string
+	// Disruption says when nodes that are in use may leave. Its zero value is never.
+	Disruption Disruption
 }
+
+// Disruption bounds what is done to nodes that are in use, for the sake of cost or order.
+type Disruption struct {
+	// ConsolidateAfter is how long nothing has changed on a node before its pods may be moved to others to save it; 0 is
+	// never.
+	ConsolidateAfter time.Duration
+	// ExpireAfter is the age at which a node is replaced; 0 is never.
+	ExpireAfter time.Duration
+	// RepairAfter is how long a node is not ready before it is replaced, while few are so; 0 is never.
+	RepairAfter time.Duration
+	// Budgets bound how many nodes of the pool leave at a time; the least that is for a reason holds.
+	Budgets []Budget
+}
+
+// Budget is how many nodes may leave at a time.
+type Budget struct {
+	// For names one reason; empty is for all.
+	For LeaveReason
+	// Nodes is a number; drivers have resolved percentages and schedules.
+	Nodes int
+}
+
+// LeaveReason is why a node that is in use leaves.
+type LeaveReason string
+
+// The reasons that budgets are for.
+const (
+	LeaveEmpty     LeaveReason = "Empty"
+	LeaveUnderused LeaveReason = "Underused"
+	LeaveExpired   LeaveReason = "Expired"
+	LeaveDrifted   LeaveReason = "Drifted"
+	LeaveUnhealthy LeaveReason = "Unhealthy"
+)
 
 // Phase is a stage in the life of a node or pod.
 type Phase int
@@ -241,6 +290,8 @@ type Node struct {
 	Due time.Time
 	// Since is when the instance was created or the order was placed; zero when not known.
 	Since time.Time
+	// Drifted, when not empty, is how it differs from what its pool says of a new one.
+	Drifted string
 }
 
 // Pod is one pod that takes room, or waits for it.
@@ -288,8 +339,8 @@ type WorkloadMemo struct {
 	// RampFrom and RampAt are the replicas at the beginning of the ramp's period, and that.
 	RampFrom int
 	RampAt   time.Time
-	// Lowered is when replicas were last lowered: one step down a tick.
-	Lowered time.Time
+	// Lowered is when replicas were last lowered: one step down a tick. Changed is when they were last lowered or raised.
+	Lowered, Changed time.Time
 	// Peaks are the recent largest wishes, for ScaleDownDelay.
 	Peaks []window.Peak
 }
@@ -297,6 +348,12 @@ type WorkloadMemo struct {
 // NodeMemo is the memory of one node.
 type NodeMemo struct {
 	ID NodeID
-	// EmptySince is since when it has no pods but daemons.
+	// EmptySince is since when it has no pods but daemons; zero when it has.
 	EmptySince time.Time
+	// UnreadySince is since when it is not ready; zero when it is.
+	UnreadySince time.Time
+	// Leaving is why it was marked while it was in use.
+	Leaving LeaveReason
+	// Tried is when it was last looked at whether its pods fit elsewhere.
+	Tried time.Time
 }
