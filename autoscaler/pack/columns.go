@@ -1,0 +1,343 @@
+package pack
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// bought is a column and how many machines are filled so.
+type bought struct {
+	column
+	times int
+}
+
+// effort bounds the search in steps, never in time.
+type effort struct {
+	// rounds are the calls of the pricing step for the first linear program, and again for each dive.
+	rounds, again int
+	// dives is how often the program is solved again for what rounding down left over.
+	dives int
+	// deep: the pricing step tries each kind as the first in the machine when it finds nothing better otherwise.
+	deep bool
+}
+
+// buy finds machines for all that is left, as far as it can run anywhere: the linear program over whole machines, rounded
+// down, then solved again for what is left ("diving"), and at last one good machine after the other. left is lessened by
+// what the machines hold.
+func (m *mixer) buy(left []int, e effort) []bought {
+	var out []bought
+	var lp master
+	var pool []column
+	rounds := e.rounds
+	for range e.dives {
+		rows, single := m.rows(left)
+		if len(rows) == 0 {
+			return out
+		}
+		m.solve(&lp, pool, left, rows, single, rounds, e.deep)
+		rounds = e.again
+		picked := m.round(&lp, rows, left)
+		pool = m.keep(&lp, rows)
+		if len(picked) == 0 {
+			break
+		}
+		out = append(out, picked...)
+	}
+	return append(out, m.greedy(m.value, left)...)
+}
+
+// rows are the kinds that are left and can be bought a machine for; each with the column that holds it alone.
+func (m *mixer) rows(left []int) (rows []int, single []column) {
+	for i, n := range left {
+		if n <= 0 {
+			continue
+		}
+		if c, ok := m.single(i, n); ok {
+			rows = append(rows, i)
+			single = append(single, c)
+		}
+	}
+	return rows, single
+}
+
+// solve is column generation from the columns of the pool that are proper: that hold no more of a kind than is left.
+func (m *mixer) solve(lp *master, pool []column, left, rows []int, single []column, rounds int, deep bool) {
+	at := make([]int32, len(m.wants))
+	for i := range at {
+		at[i] = -1
+	}
+	demand := make([]int, len(rows))
+	for r, i := range rows {
+		at[i] = int32(r)
+		demand[r] = left[i]
+	}
+	for r := range single {
+		single[r] = onRows(single[r], at)
+	}
+	lp.start(single, demand)
+	for _, c := range pool {
+		if c, ok := m.proper(c, left); ok {
+			lp.cols = append(lp.cols, onRows(c, at))
+		}
+	}
+	lp.improve(20 * len(rows))
+	m.value = make([]float64, len(m.wants))
+	defer func() {
+		for r, i := range rows {
+			m.value[i] = max(lp.y[r], 0)
+		}
+	}()
+	worth := make([]float64, len(m.wants))
+	for range rounds {
+		for r, i := range rows {
+			worth[i] = lp.y[r]
+		}
+		found := m.price(worth, left, false)
+		if len(found) == 0 && deep {
+			found = m.price(worth, left, true)
+		}
+		if len(found) == 0 {
+			return
+		}
+		for _, c := range found {
+			lp.cols = append(lp.cols, onRows(c, at))
+		}
+		if lp.improve(20*len(rows)) == 0 {
+			return
+		}
+	}
+}
+
+// onRows is a column with kinds replaced by rows.
+func onRows(c column, at []int32) column {
+	items := make([]item, 0, len(c.items))
+	for _, it := range c.items {
+		if at[it.kind] >= 0 {
+			items = append(items, item{at[it.kind], it.n})
+		}
+	}
+	c.items = items
+	return c
+}
+
+// keep returns the columns of a program, by kinds.
+func (m *mixer) keep(lp *master, rows []int) []column {
+	if len(lp.cols) > mostColumns {
+		lp.cols = lp.cols[len(lp.cols)-mostColumns:]
+	}
+	out := make([]column, len(lp.cols))
+	for j, c := range lp.cols {
+		items := make([]item, len(c.items))
+		for k, it := range c.items {
+			items[k] = item{int32(rows[it.kind]), it.n}
+		}
+		c.items = items
+		out[j] = c
+	}
+	return out
+}
+
+const mostColumns = 400
+
+// proper cuts a column down to what is left, in the cheapest shape that holds the rest.
+func (m *mixer) proper(c column, left []int) (column, bool) {
+	cut := false
+	for _, it := range c.items {
+		cut = cut || int(it.n) > left[it.kind]
+	}
+	if !cut {
+		return c, true
+	}
+	items := make([]item, 0, len(c.items))
+	for _, it := range c.items {
+		if n := min(it.n, int32(min(left[it.kind], math.MaxInt32))); n > 0 {
+			items = append(items, item{it.kind, n})
+		}
+	}
+	if len(items) == 0 {
+		return c, false
+	}
+	s := m.cheapest(items)
+	if s < 0 {
+		return c, false
+	}
+	return column{shape: s, cost: m.shapes[s].cost, items: items}, true
+}
+
+// price looks for machines whose contents are worth more than they cost, at most a few of the best.
+func (m *mixer) price(worth []float64, left []int, deep bool) []column {
+	type offer struct {
+		column
+		rate float64
+	}
+	var found []offer
+	note := func(value float64) {
+		if c, ok := m.columnOf(m.took); ok && value > c.cost*(1+1e-6) {
+			found = append(found, offer{c, value / c.cost})
+		}
+	}
+	total := 0
+	for _, n := range left {
+		total += n
+	}
+	for _, s := range m.tries {
+		value := m.fill(s, worth, left)
+		note(value)
+		if deep {
+			m.deep(s, worth, left, note)
+		}
+		if m.tookAll(total) {
+			break
+		}
+	}
+	slices.SortStableFunc(found, func(a, b offer) int { return cmp.Compare(b.rate, a.rate) })
+	var out []column
+	for i := range found {
+		if len(out) < 5 && (i == 0 || found[i].rate != found[i-1].rate) {
+			out = append(out, found[i].column)
+		}
+	}
+	return out
+}
+
+// deep fills the shape once with each kind first, once with each as the most that go in.
+func (m *mixer) deep(s int, worth []float64, left []int, note func(float64)) {
+	for i := range m.wants {
+		w := &m.wants[i]
+		if left[i] <= 0 || worth[i] <= 1e-12 || !m.may(i, s) {
+			continue
+		}
+		most := m.shapes[s].room.times(w.need, int64(left[i]))
+		if w.class >= 0 {
+			most = min(most, int64(w.most))
+		}
+		for n := most; n > 0; n /= 2 {
+			note(m.fillAfter(s, item{int32(i), int32(n)}, worth, left))
+		}
+	}
+}
+
+// fillAfter is fill with some pods of one kind in the machine already.
+func (m *mixer) fillAfter(s int, first item, worth []float64, left []int) float64 {
+	clear(m.took)
+	m.active = m.active[:0]
+	for c := range m.classLeft {
+		m.classLeft[c] = math.MaxInt32
+	}
+	for i := range m.wants {
+		w := &m.wants[i]
+		if left[i] > 0 && worth[i] > 1e-12 && m.may(i, s) {
+			m.active = append(m.active, int32(i))
+			if w.class >= 0 {
+				m.classLeft[w.class] = min(m.classLeft[w.class], w.most)
+			}
+		}
+	}
+	w := &m.wants[first.kind]
+	m.took[first.kind] = first.n
+	if w.class >= 0 {
+		m.classLeft[w.class] -= first.n
+	}
+	room := m.shapes[s].room.minus(w.need, int64(first.n))
+	return float64(first.n)*worth[first.kind] + m.refill(room, worth, left)
+}
+
+func (m *mixer) tookAll(total int) bool {
+	for _, n := range m.took {
+		total -= int(n)
+	}
+	return total <= 0
+}
+
+// round takes the whole parts of a program's answer; if there are none, the one machine that is nearest to whole.
+func (m *mixer) round(lp *master, rows, left []int) []bought {
+	order := make([]int, lp.m)
+	for r := range order {
+		order[r] = r
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(lp.x[b], lp.x[a]) })
+	var out []bought
+	for _, r := range order {
+		if lp.basis[r] < 0 || lp.x[r] < 1e-6 {
+			continue
+		}
+		if n := int(lp.x[r] + 1e-6); n >= 1 {
+			out = m.take(out, lp.cols[lp.basis[r]], rows, left, n)
+		}
+	}
+	for _, r := range order {
+		if len(out) > 0 {
+			break
+		}
+		if lp.basis[r] >= 0 && lp.x[r] >= 1e-6 {
+			out = m.take(out, lp.cols[lp.basis[r]], rows, left, 1)
+		}
+	}
+	return out
+}
+
+// take buys a column n times, as far as enough is left for it.
+func (m *mixer) take(out []bought, c column, rows, left []int, n int) []bought {
+	items := make([]item, 0, len(c.items))
+	for _, it := range c.items {
+		if k := rows[it.kind]; left[k] > 0 {
+			items = append(items, item{int32(k), it.n})
+		}
+	}
+	c.items = items
+	whole, ok := m.proper(c, left)
+	if !ok {
+		return out
+	}
+	for _, it := range whole.items {
+		n = min(n, left[it.kind]/int(it.n))
+	}
+	if n < 1 || len(whole.items) == 0 {
+		return out
+	}
+	if s := m.cheapest(whole.items); s >= 0 {
+		whole.shape, whole.cost = s, m.shapes[s].cost
+	}
+	for _, it := range whole.items {
+		left[it.kind] -= int(it.n) * n
+	}
+	return append(out, bought{whole, n})
+}
+
+// greedy buys the machine whose contents are worth most for its price, as often as what is left allows, again and again.
+func (m *mixer) greedy(worth []float64, left []int) []bought {
+	var out []bought
+	for {
+		total := 0
+		for i, n := range left {
+			if worth[i] > 0 {
+				total += n
+			}
+		}
+		if total == 0 {
+			return out
+		}
+		best, rate := column{}, 0.0
+		for _, s := range m.tries {
+			value := m.fill(s, worth, left)
+			if c, ok := m.columnOf(m.took); ok && value > rate*c.cost {
+				best, rate = c, value/c.cost
+			}
+			if m.tookAll(total) {
+				break
+			}
+		}
+		if rate == 0 {
+			return out
+		}
+		n := math.MaxInt
+		for _, it := range best.items {
+			n = min(n, left[it.kind]/int(it.n))
+		}
+		for _, it := range best.items {
+			left[it.kind] -= int(it.n) * n
+		}
+		out = append(out, bought{best, n})
+	}
+}
