@@ -9,6 +9,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	apiresource "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
@@ -43,7 +44,8 @@ func FitPod(p *corev1.Pod, look Lookup) fit.Pod {
 }
 
 // FitTemplate is what a pod of the template will look like when it is made: what the API server does to a pod on its way
-// in (keys of labels that its terms should match, ports of the host's network, priority) is done here.
+// in (requests for which there are only limits, keys of labels that its terms should match, ports of the host's network,
+// priority) is done here. What admission plugins add (a namespace's default requests, a runtime class' overhead) is not.
 func FitTemplate(namespace string, t *corev1.PodTemplateSpec, look Lookup) fit.Pod {
 	p := corev1.Pod{Spec: *t.Spec.DeepCopy()}
 	p.Namespace, p.Labels, p.Spec.NodeName = namespace, t.Labels, ""
@@ -59,6 +61,7 @@ func FitTemplate(namespace string, t *corev1.PodTemplateSpec, look Lookup) fit.P
 		hostPorts(p.Spec.InitContainers)
 		hostPorts(p.Spec.Containers)
 	}
+	defaultRequests(&p)
 	if class := look.priority(p.Spec.PriorityClassName); class != nil && p.Spec.Priority == nil {
 		p.Spec.Priority = &class.Value
 		if p.Spec.PreemptionPolicy == nil {
@@ -207,6 +210,41 @@ func portsOf(spec *corev1.PodSpec) []fit.Port {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), strings.Compare(a.Protocol, b.Protocol), strings.Compare(a.IP, b.IP))
 	})
 	return slices.Compact(list)
+}
+
+// defaultRequests takes limits for requests that are not given, first of containers and then of the pod.
+func defaultRequests(p *corev1.Pod) {
+	for _, containers := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
+		for i := range containers {
+			r := &containers[i].Resources
+			for name, limit := range r.Limits {
+				r.Requests = addMissing(r.Requests, name, limit)
+			}
+		}
+	}
+	r := p.Spec.Resources
+	if r == nil || len(r.Limits) == 0 {
+		return
+	}
+	for name, sum := range resource.AggregateContainerRequests(p, resource.PodResourcesOptions{}) {
+		if name == corev1.ResourceCPU || name == corev1.ResourceMemory {
+			r.Requests = addMissing(r.Requests, name, sum)
+		}
+	}
+	for name, limit := range r.Limits {
+		r.Requests = addMissing(r.Requests, name, limit)
+	}
+}
+
+func addMissing(list corev1.ResourceList, name corev1.ResourceName, q apiresource.Quantity) corev1.ResourceList {
+	if _, there := list[name]; there {
+		return list
+	}
+	if list == nil {
+		list = corev1.ResourceList{}
+	}
+	list[name] = q
+	return list
 }
 
 func hostPorts(containers []corev1.Container) {

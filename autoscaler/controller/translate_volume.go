@@ -30,7 +30,9 @@ type Lookup struct {
 	template bool
 }
 
-func (l Lookup) known() bool { return l.Claim != nil && l.Volume != nil && l.Class != nil && l.Volumes != nil }
+func (l Lookup) known() bool {
+	return l.Claim != nil && l.Volume != nil && l.Class != nil && l.Volumes != nil
+}
 
 // volumeReader reads what the volumes of one pod ask of a node.
 type volumeReader struct {

@@ -24,6 +24,8 @@ type Node struct {
 	Taints []Taint
 	// Unschedulable: it is cordoned; only pods that tolerate TaintUnschedulable run there.
 	Unschedulable bool
+	// Closed: nothing more is to be placed there, though what runs there counts (it is being emptied).
+	Closed bool
 	// Allocatable is what pods may ask for in all. Pods bounds their number: without it there is room for none.
 	Allocatable Amounts
 }

@@ -10,6 +10,8 @@ const (
 	NotUnderstood
 	// NoNode: no node can take it as things are; Pod.Stuck says why.
 	NoNode
+	// Closing: Node.Closed is set.
+	Closing
 	// Cordoned: the node is unschedulable.
 	Cordoned
 	// Tainted: the node has a taint that the pod does not tolerate.
@@ -37,8 +39,8 @@ const (
 )
 
 var refusalNames = [...]string{
-	None: "fits", NotUnderstood: "not understood", NoNode: "no node can take it", Cordoned: "cordoned",
-	Tainted: "taint not tolerated", NodeMismatch: "node affinity", PortTaken: "host port taken", NoRoom: "no room",
+	None: "fits", NotUnderstood: "not understood", NoNode: "no node can take it", Closing: "being emptied",
+	Cordoned: "cordoned", Tainted: "taint not tolerated", NodeMismatch: "node affinity", PortTaken: "host port taken", NoRoom: "no room",
 	ClaimTaken: "claim in use", VolumeElsewhere: "volume elsewhere", NoDomain: "topology label missing", Skewed: "spread",
 	Alone: "pod affinity", Apart: "pod anti-affinity", Repelled: "anti-affinity of a pod there",
 }
@@ -55,14 +57,16 @@ func Refusals() []Refusal {
 	return list
 }
 
-// Runs says what of the pod and the node alone keeps them apart: NotUnderstood, NoNode, Cordoned, Tainted, NodeMismatch
-// and VolumeElsewhere, or None. Neither room nor other pods are looked at.
+// Runs says what of the pod and the node alone keeps them apart: NotUnderstood, NoNode, Closing, Cordoned, Tainted,
+// NodeMismatch and VolumeElsewhere, or None. Neither room nor other pods are looked at.
 func Runs(p *Pod, n *Node) Refusal {
 	switch {
 	case p.Foreign != "":
 		return NotUnderstood
 	case p.Stuck != "":
 		return NoNode
+	case n.Closed:
+		return Closing
 	case n.Unschedulable && !p.tolerates(&Taint{Key: TaintUnschedulable, Effect: NoSchedule}):
 		return Cordoned
 	case !p.toleratesAll(n.Taints):
