@@ -1,0 +1,163 @@
+package fit
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Tally is a number of pods of one class.
+type Tally struct{ Class, Count int }
+
+// Cluster is nodes and what runs on them. Pods are known by the number of their class: equal pods are one class, so that
+// 150,000 pods of 5,000 kinds cost what 5,000 cost. The zero value is not usable; see NewCluster.
+type Cluster struct {
+	namespaces map[string]Labels
+	ids        map[string]int
+	classes    []Pod
+	nodes      []Node
+	there      []bool
+	pods       [][]Tally
+	// index answers Fits; nil when a class or a node was added or removed since it was made.
+	index *index
+}
+
+// NewCluster is a cluster without nodes. Namespaces are all that there are, with their labels: a term's namespace selector
+// matches none that is not among them.
+func NewCluster(namespaces map[string]Labels) *Cluster {
+	return &Cluster{namespaces: namespaces, ids: map[string]int{}}
+}
+
+// Class is the number of the pod's class; the first time it makes one. It keeps what p points to.
+func (c *Cluster) Class(p Pod) int {
+	key := p.Key()
+	if id, ok := c.ids[key]; ok {
+		return id
+	}
+	id := len(c.classes)
+	c.ids[key] = id
+	c.classes = append(c.classes, p)
+	c.index = nil
+	return id
+}
+
+// Pod is what the pods of a class are.
+func (c *Cluster) Pod(class int) *Pod { return &c.classes[class] }
+
+// Classes is how many classes there are: they are numbered from 0.
+func (c *Cluster) Classes() int { return len(c.classes) }
+
+// AddNode adds a node without pods and returns its number. It keeps what n points to.
+func (c *Cluster) AddNode(n Node) int {
+	c.nodes, c.there, c.pods = append(c.nodes, n), append(c.there, true), append(c.pods, nil)
+	c.index = nil
+	return len(c.nodes) - 1
+}
+
+// RemoveNode takes a node away with all its pods. Its number is not used again.
+func (c *Cluster) RemoveNode(node int) {
+	c.there[node], c.pods[node] = false, nil
+	c.index = nil
+}
+
+// Node is the node of that number.
+func (c *Cluster) Node(node int) *Node { return &c.nodes[node] }
+
+// Nodes is how many numbers of nodes there are, those that were removed among them.
+func (c *Cluster) Nodes() int { return len(c.nodes) }
+
+// On are the pods on a node, by class.
+func (c *Cluster) On(node int) []Tally { return c.pods[node] }
+
+// Add puts n pods of a class on a node, whether or not they fit; below 0 it takes them away, no more than are there.
+func (c *Cluster) Add(class, node, n int) {
+	if !c.there[node] || n == 0 {
+		return
+	}
+	i, ok := slices.BinarySearchFunc(c.pods[node], class, func(t Tally, class int) int { return cmp.Compare(t.Class, class) })
+	switch {
+	case !ok && n < 0:
+		return
+	case !ok:
+		c.pods[node] = slices.Insert(c.pods[node], i, Tally{Class: class})
+	default:
+		n = max(n, -c.pods[node][i].Count)
+	}
+	if c.pods[node][i].Count += n; c.pods[node][i].Count == 0 {
+		c.pods[node] = slices.Delete(c.pods[node], i, i+1)
+	}
+	if c.index != nil {
+		c.index.add(class, node, n)
+	}
+}
+
+// AddDaemons puts one pod of each of the classes on the node where nothing of the two alone is against it: what the pods
+// of DaemonSets will take of a node that is coming.
+func (c *Cluster) AddDaemons(node int, classes []int) {
+	for _, class := range classes {
+		if Runs(&c.classes[class], &c.nodes[node]) == None {
+			c.Add(class, node, 1)
+		}
+	}
+}
+
+// Fits says why one more pod of the class may not run on the node, or None. After a change of classes or nodes it makes
+// the index anew, which costs as much as there are classes on nodes; after Add it does not.
+func (c *Cluster) Fits(class, node int) Refusal {
+	if !c.there[node] {
+		return NoNode
+	}
+	if why := Runs(&c.classes[class], &c.nodes[node]); why != None {
+		return why
+	}
+	return c.indexed().fits(class, node)
+}
+
+// Preempts says that the pod would fit, and have something to push out, if the pods of lower priority left the node: the
+// scheduler then makes room by itself. Disruption budgets are not looked at.
+func (c *Cluster) Preempts(class, node int) bool {
+	p := &c.classes[class]
+	if p.Meek || !c.there[node] || Runs(p, &c.nodes[node]) != None {
+		return false
+	}
+	var lower []Tally
+	for _, t := range c.pods[node] {
+		if c.classes[t.Class].Priority < p.Priority {
+			lower = append(lower, t)
+		}
+	}
+	if len(lower) == 0 {
+		return false
+	}
+	index := c.indexed()
+	for _, t := range lower {
+		index.add(t.Class, node, -t.Count)
+	}
+	fits := index.fits(class, node) == None
+	for _, t := range lower {
+		index.add(t.Class, node, t.Count)
+	}
+	return fits
+}
+
+func (c *Cluster) indexed() *index {
+	if c.index == nil {
+		c.index = newIndex(c)
+	}
+	return c.index
+}
+
+// matches says that a term of a pod is about pods like p.
+func (c *Cluster) matches(t *Term, p *Pod) bool {
+	return (slices.Contains(t.Namespaces, p.Namespace) || c.within(&t.NamespaceSelector, p.Namespace)) && t.Selector.Matches(p.Labels)
+}
+
+func (c *Cluster) within(s *Selector, namespace string) bool {
+	if s.Nothing {
+		return false
+	}
+	if len(s.Requirements) == 0 {
+		return true
+	}
+	labels, known := c.namespaces[namespace]
+	return known && s.Matches(labels)
+}

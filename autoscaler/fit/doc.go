@@ -1,0 +1,10 @@
+// Package fit says where a pod may run, as the Kubernetes scheduler of v1.37 would: a closed list of refusals, for a node
+// that is there and for a machine that could be bought.
+//
+// What concerns one pod and one node alone (name, cordon, taints, selector and affinity, the places of volumes) is Runs.
+// What concerns the pods around it (room, ports, affinity, anti-affinity both ways, spread) needs a Cluster: an index by
+// classes of equal pods, so that it costs what the classes cost and not what the pods cost.
+//
+// Preferences are not here: they never keep a pod off a node. What the package does not understand is not guessed: such a
+// pod carries the reason in Pod.Foreign and fits nowhere.
+package fit
