@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/fit"
 )
 
 // large is a cluster of 10,000 workloads, 1,000 nodes and 30,000 pods in two pools; short of them want one replica more
@@ -18,7 +19,7 @@ func large(short int) autoscaler.State {
 		s.Pools = append(s.Pools, autoscaler.Pool{
 			ID: id, Allocatable: autoscaler.Resources{CPU: 32_000, Memory: 128 << 30, Pods: 110}, Max: 2_000, Target: nodes / 2,
 			PricePerHour: 1, Join: time.Minute, IdleAfter: 30 * time.Second,
-			Labels: []autoscaler.Label{{Key: "pool", Value: string(id)}},
+			Labels: fit.Labels{{Key: "pool", Value: string(id)}},
 		})
 	}
 	s.Daemons = []autoscaler.Daemon{{ID: "kube-system/logs", Shape: autoscaler.Shape{Needs: autoscaler.Resources{CPU: 100, Memory: 64 << 20, Pods: 1}}}}

@@ -11,7 +11,9 @@ type Decision struct {
 	Drains     []Drain     // sorted by node; one for each of our nodes that is leaving or could
 	Costs      []Cost      // sorted by pod
 	Holds      []Hold      // sorted by workload; one for each workload with requests held or replicas missing
-	Memo       Memo
+	// Truncated: a bound on steps ended the search for the cheapest machines; what was found is in force.
+	Truncated bool
+	Memo      Memo
 }
 
 // Scale is the replicas that a workload should have.
@@ -30,7 +32,10 @@ func (s Scale) Changes() bool { return s.From != s.To }
 // Placement is where the replicas that have no node yet have room.
 type Placement struct {
 	Workload WorkloadID // empty for pods that no workload of ours owns
-	Spots    []Spot
+	// Leaving is the node that these pods are to leave, Buffer the headroom that this is; most often there is neither.
+	Leaving NodeID
+	Buffer  string
+	Spots   []Spot
 	// Unplaced have no room anywhere and none can be bought.
 	Unplaced int
 	Why      Reason // meaningful when Unplaced > 0

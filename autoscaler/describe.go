@@ -38,10 +38,12 @@ var rules = [ruleEnd]struct{ name, sentence string }{
 	DemandStale:     {"DemandStale", "no fresh report from a gateway: nothing is lowered"},
 	Blocked:         {"Blocked", "{subject}"},
 
-	NoPoolFits:   {"NoPoolFits", "no pool has a machine for {observed}m CPU and {bound} bytes with its selector and tolerations"},
-	PoolsFull:    {"PoolsFull", "pool {subject} is at its bound of {bound} nodes"},
-	PoolsOut:     {"PoolsOut", "pool {subject} is out of stock"},
-	PoolsUnknown: {"PoolsUnknown", "the provider's figures for pool {subject} are not known now"},
+	NoPoolFits:    {"NoPoolFits", "no pool has a machine for {observed}m CPU and {bound} bytes ({subject})"},
+	PoolsFull:     {"PoolsFull", "pool {subject} is at its bound of {bound} nodes"},
+	PoolsOut:      {"PoolsOut", "pool {subject} is out of stock"},
+	PriceCapped:   {"PriceCapped", "one machine more would exceed the price cap of {subject}: {bound} an hour"},
+	NotUnderstood: {"NotUnderstood", "left alone: {subject}"},
+	PoolsUnknown:  {"PoolsUnknown", "the provider's figures for pool {subject} are not known now"},
 
 	PlacementShort:  {"PlacementShort", "{observed} more for pods that fit nowhere"},
 	MinNodes:        {"MinNodes", "at least {bound}"},
@@ -133,10 +135,10 @@ func Describe(d Decision, all bool) string {
 	}
 	for _, p := range d.Placements {
 		if len(p.Spots) > 0 {
-			fmt.Fprintf(&b, "place %s%s\n", nameOr(string(p.Workload), "others"), spots(p.Spots))
+			fmt.Fprintf(&b, "place %s%s\n", p.name(), spots(p.Spots))
 		}
 		if p.Unplaced > 0 {
-			line(fmt.Sprintf("short %s %d", nameOr(string(p.Workload), "others"), p.Unplaced), p.Why)
+			line(fmt.Sprintf("short %s %d", p.name(), p.Unplaced), p.Why)
 		}
 	}
 	for _, o := range d.Orders {
@@ -173,6 +175,17 @@ func (s Step) String() string {
 func (p Phase) String() string {
 	return [...]string{0: "none", Coming: "coming", Pending: "pending", Starting: "starting", Ready: "ready", NotReady: "notready",
 		Failed: "failed", Leaving: "leaving"}[p]
+}
+
+// name is whose pods were placed.
+func (p *Placement) name() string {
+	switch {
+	case p.Leaving != "":
+		return "pods of " + string(p.Leaving)
+	case p.Buffer != "":
+		return "headroom " + p.Buffer
+	}
+	return nameOr(string(p.Workload), "others")
 }
 
 func spots(list []Spot) string {

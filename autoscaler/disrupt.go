@@ -150,7 +150,7 @@ func (r *drainer) consolidate() {
 		switch {
 		case gain <= cost:
 			d.Why = Reason{Rule: NotWorthMoving, Observed: gain, Bound: cost}
-		case !r.elsewhere(r.s, r.v, i):
+		case !fitsElsewhere(r.s, r.v, r.placed.asks, i):
 			d.Why = Reason{Rule: NoRoomElsewhere, Observed: float64(len(r.v.movable(r.s, i)))}
 		default:
 			r.leaving[k]++

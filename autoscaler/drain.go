@@ -11,9 +11,9 @@ import (
 const JoinDeadline = 15 * time.Minute
 
 // drain decides which of our nodes leave and how far each is on its way: marked, emptied, ended.
-func drain(s *State, v *view, placed placing, elsewhere func(*State, *view, int) bool) ([]Drain, []NodeMemo) {
+func drain(s *State, v *view, placed placing) ([]Drain, []NodeMemo) {
 	r := drainer{
-		s: s, v: v, placed: placed, elsewhere: elsewhere, leaving: make([]int, len(s.Pools)), unwell: v.unwell(s),
+		s: s, v: v, placed: placed, leaving: make([]int, len(s.Pools)), unwell: v.unwell(s),
 		why: make([]LeaveReason, len(s.Nodes)), tried: make([]time.Time, len(s.Nodes)),
 	}
 	for i := range s.Nodes {
@@ -72,15 +72,14 @@ func (n *Node) overdue(now time.Time) bool {
 }
 
 type drainer struct {
-	s         *State
-	v         *view
-	placed    placing
-	elsewhere func(s *State, v *view, node int) bool
-	leaving   []int // nodes that drain, failed or never joined, by pool
-	unwell    bool
-	why       []LeaveReason // by node, to be remembered
-	tried     []time.Time   // likewise
-	drains    []Drain
+	s       *State
+	v       *view
+	placed  placing
+	leaving []int // nodes that drain, failed or never joined, by pool
+	unwell  bool
+	why     []LeaveReason // by node, to be remembered
+	tried   []time.Time   // likewise
+	drains  []Drain
 }
 
 func (r *drainer) consider(i int) {

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/fit"
 	"github.com/wholescale/wholescale/autoscaler/window"
 )
 
@@ -66,21 +67,52 @@ func (g *generator) shape() autoscaler.Shape {
 	s := autoscaler.Shape{Needs: autoscaler.Resources{
 		CPU: pick(g, "cpu", int64(100), 500, 1000, 1500, 3000, 9000), Memory: pick(g, "memory", int64(1<<28), 1<<30, 3<<30), Pods: 1,
 	}}
+	var rules fit.Pod
 	if g.oneIn(4, "selects") {
-		s.Selector = []autoscaler.Label{{Key: "pool", Value: pick(g, "selected", "a", "b", "none")}}
+		rules.Selector = fit.Labels{{Key: "pool", Value: pick(g, "selected", "a", "b", "none")}}
 	}
 	if g.oneIn(3, "tolerates") {
-		s.Tolerations = []autoscaler.Toleration{pick(g, "toleration",
+		rules.Tolerations = []autoscaler.Toleration{pick(g, "toleration",
 			autoscaler.Toleration{Key: "dedicated", Value: "gpu"}, autoscaler.Toleration{Exists: true},
-			autoscaler.Toleration{Key: "dedicated", Exists: true, Effect: "NoExecute"})}
+			autoscaler.Toleration{Key: "dedicated", Exists: true, Effect: fit.NoExecute})}
+	}
+	g.rules(&rules)
+	if rules.Key() != (&fit.Pod{}).Key() {
+		rules.Needs = fit.Amounts{{Name: fit.CPU, Value: s.Needs.CPU}, {Name: fit.Memory, Value: s.Needs.Memory}}
+		s.Rules = &rules
 	}
 	return s
+}
+
+// rules draws what pods ask of each other.
+func (g *generator) rules(p *fit.Pod) {
+	if !g.oneIn(3, "rules") {
+		return
+	}
+	p.Labels = fit.Labels{{Key: "app", Value: pick(g, "app", "x", "y")}}
+	own := fit.Selector{Requirements: []fit.Requirement{{Key: "app", Operator: fit.In, Values: []string{pick(g, "about", "x", "y")}}}}
+	topology := pick(g, "topology", "pool", fit.LabelHostname)
+	switch g.upTo("kind of rule", 4) {
+	case 0:
+		p.Spread = []fit.Spread{{Topology: topology, MaxSkew: 1 + g.upTo("skew", 1), MinDomains: 1, Selector: own}}
+	case 1:
+		p.Away = []fit.Term{{Topology: topology, Namespaces: []string{""}, NamespaceSelector: fit.Selector{Nothing: true}, Selector: own}}
+	case 2:
+		p.Near = []fit.Term{{Topology: topology, Namespaces: []string{""}, NamespaceSelector: fit.Selector{Nothing: true}, Selector: own}}
+	case 3:
+		p.Ports = []fit.Port{{Protocol: "TCP", Number: 8080}}
+	case 4:
+		p.Foreign = "a scheduler of its own"
+	}
 }
 
 func (g *generator) daemons() {
 	for k := range g.upTo("daemons", 2) {
 		d := autoscaler.Daemon{ID: fmt.Sprintf("kube-system/d%d", k), Shape: g.shape()}
 		d.Shape.Needs.CPU, d.Shape.Needs.Memory = 100, 64<<20
+		if r := d.Shape.Rules; r != nil {
+			r.Needs = fit.Amounts{{Name: fit.CPU, Value: 100}, {Name: fit.Memory, Value: 64 << 20}}
+		}
 		g.s.Daemons = append(g.s.Daemons, d)
 	}
 }
@@ -89,15 +121,26 @@ func (g *generator) pools() {
 	for k := range g.upTo("pools", 3) {
 		id := string(rune('a' + k))
 		p := autoscaler.Pool{
-			ID: autoscaler.PoolID(id), Labels: []autoscaler.Label{{Key: "pool", Value: id}},
+			ID: autoscaler.PoolID(id), Labels: fit.Labels{{Key: "pool", Value: id}},
 			Allocatable: autoscaler.Resources{CPU: pick(g, "cores", int64(2000), 4000, 8000), Memory: 16 << 30, Pods: pick(g, "slots", int64(3), 110)},
 			Min:         g.upTo("min", 2), Unknown: g.words(6, "unknown", "the cloud did not answer"), StockOut: g.words(6, "out", "no such machine now"),
 			PricePerHour: pick(g, "price", 0, 0.1, 0.25), Weight: g.upTo("weight", 1), Join: pick(g, "join", 10*time.Second, time.Minute),
 			IdleAfter: pick(g, "idle", 0, 30*time.Second),
 		}
 		p.Max = p.Min + g.upTo("more", 6)
+		if g.oneIn(3, "disruption") {
+			p.Disruption = autoscaler.Disruption{
+				ConsolidateAfter: pick(g, "consolidate", 0, 10*time.Second), ExpireAfter: pick(g, "expire", 0, 10*time.Minute), RepairAfter: pick(g, "repair", 0, time.Minute),
+			}
+			if g.oneIn(3, "budget") {
+				p.Disruption.Budgets = []autoscaler.Budget{{For: pick(g, "for", "", autoscaler.LeaveUnderused, autoscaler.LeaveEmpty), Nodes: g.upTo("budgeted", 2)}}
+			}
+		}
+		if g.oneIn(4, "price cap") {
+			p.PriceCap = pick(g, "cap", 0.2, 0.6)
+		}
 		if g.oneIn(4, "tainted") {
-			p.Taints = []autoscaler.Taint{{Key: "dedicated", Value: "gpu", Effect: pick(g, "effect", "NoSchedule", "NoExecute", "PreferNoSchedule")}}
+			p.Taints = []autoscaler.Taint{{Key: "dedicated", Value: "gpu", Effect: pick(g, "effect", fit.NoSchedule, fit.NoExecute)}}
 		}
 		g.s.Pools = append(g.s.Pools, p)
 	}

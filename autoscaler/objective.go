@@ -166,7 +166,7 @@ func (v *view) podPrice(s *State, shape *Shape) float64 {
 	best := 0.0
 	for k := range s.Pools {
 		p := &s.Pools[k]
-		if n := v.fresh[k].Count(shape.Needs, math.MaxInt32); n > 0 && p.PricePerHour > 0 && runsOn(shape, p.Labels, p.Taints) {
+		if n := v.fresh[k].Count(shape.Needs, math.MaxInt32); n > 0 && p.PricePerHour > 0 && runs(shape, &v.offers[k]) {
 			if price := p.PricePerHour / 3600 / float64(n); best == 0 || price < best {
 				best = price
 			}

@@ -1,18 +1,25 @@
 package autoscaler
 
 import (
+	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/wholescale/wholescale/autoscaler/fit"
 	"github.com/wholescale/wholescale/autoscaler/pack"
 )
 
-// ask is a number of equal pods that have no node yet.
+// ask is a number of equal pods that have no node yet, or that are to leave the one they have.
 type ask struct {
-	workload int // position, or -1
+	workload int    // position, or -1
+	buffer   string // id of the buffer whose room it is
+	leaving  int    // position of the node that they are to leave, or -1
 	shape    *Shape
+	class    int
 	count    int
+	priority int
 }
 
 // placing is the answer of place: what later steps need of it.
@@ -20,24 +27,37 @@ type placing struct {
 	placements []Placement
 	// taken is how many pods were placed on each node, by position.
 	taken []int
-	// buy is how many machines to buy of each pool, by position.
-	buy []int
+	// buy is how many machines to buy of each pool, by position; buying that there are any.
+	buy    []int
+	buying bool
+	// awaiting is, by node that is to be replaced, how many of its pods have no room on ready nodes.
+	awaiting []int
+	// asks are all that was to be placed, buffers left out.
+	asks      []ask
+	bought    []Bought
+	truncated bool
 }
 
-// place finds room for each pod that has no node: on nodes that are ready, on nodes that are draining but still whole,
-// on nodes that are coming, and then on machines to buy. Larger pods go first (first-fit decreasing). Nodes that are
-// coming are opened in the order in which they would be bought, so that a pod does not take the node that was bought for
-// another one, for which a second would then be bought.
+// place finds room for each pod that has no node: on nodes that are ready, on nodes that are draining but still whole, on
+// nodes that are coming, and then on the cheapest set of machines for all that is left. Rules are the scheduler's
+// (package fit), and so is what is said of pods that have no place. Headroom comes after everything that is wanted.
 func place(s *State, v *view, scales []Scale) placing {
 	p := placer{
-		s: s, v: v,
-		placing: placing{taken: make([]int, len(s.Nodes)), buy: make([]int, len(s.Pools))},
+		s: s, v: v, contents: map[int]Contents{},
+		placing: placing{taken: make([]int, len(s.Nodes)), buy: make([]int, len(s.Pools)), awaiting: make([]int, len(s.Nodes))},
 	}
-	p.openNodes()
-	for _, a := range p.asks(scales) {
-		p.settle(a)
+	p.asks = p.wanted(scales)
+	if len(p.asks) > 0 {
+		p.solve(p.asks)
 	}
-	slices.SortStableFunc(p.placements, func(a, b Placement) int { return strings.Compare(string(a.Workload), string(b.Workload)) })
+	if headroom := p.headroom(); len(headroom) > 0 {
+		p.solve(headroom)
+	}
+	p.bought = p.holdings()
+	p.release()
+	slices.SortStableFunc(p.placements, func(a, b Placement) int {
+		return cmp.Or(strings.Compare(string(a.Workload), string(b.Workload)), strings.Compare(string(a.Leaving), string(b.Leaving)), strings.Compare(a.Buffer, b.Buffer))
+	})
 	return p.placing
 }
 
@@ -45,14 +65,21 @@ type placer struct {
 	placing
 	s *State
 	v *view
-	// node and pool are, for each bin, the position of its node, or -1 and that of the pool to buy it from.
-	bins       *pack.Bins
-	node, pool []int
-	// coming are, by pool, the positions of nodes that are coming and that nothing is placed on yet, soonest first.
-	coming [][]int
+	// machines are what was bought so far, by pool, with what was placed there: the second solving fills them up.
+	machines []machine
+	kept     []kept
+	contents map[int]Contents // of coming machines, by position
 }
 
-func (p *placer) asks(scales []Scale) []ask {
+// machine is one that is to be bought.
+type machine struct {
+	pool  int
+	pods  []fit.Tally
+	holds Contents
+}
+
+// wanted is what has no node: replicas that are missing, pods of nobody's that wait, and pods on nodes that are replaced.
+func (p *placer) wanted(scales []Scale) []ask {
 	var asks []ask
 	for i := range p.s.Workloads {
 		bound := 0
@@ -62,247 +89,340 @@ func (p *placer) asks(scales []Scale) []ask {
 			}
 		}
 		if missing := scales[i].To - bound; missing > 0 {
-			asks = append(asks, ask{workload: i, shape: &p.s.Workloads[i].Shape, count: missing})
+			w := &p.s.Workloads[i]
+			asks = append(asks, ask{workload: i, leaving: -1, shape: &w.Shape, count: missing, priority: w.Priority})
 		}
 	}
-	for _, k := range p.v.waiting {
-		shape := &p.s.Pods[k].Shape
-		if n := len(asks) - 1; n >= 0 && asks[n].workload < 0 && asks[n].shape.equal(shape) {
-			asks[n].count++
+	asks = p.v.tally(p.s, asks, p.v.waiting, -1)
+	for i := range p.s.Nodes {
+		if p.v.renew[i] == "" {
 			continue
 		}
-		asks = append(asks, ask{workload: -1, shape: shape, count: 1})
+		var pods []int32
+		for _, k := range p.v.movable(p.s, i) {
+			// What is started beside them is wanted as a replica already.
+			if w := p.v.workloadOf[k]; w < 0 || !p.v.surging[w] {
+				pods = append(pods, k)
+			}
+		}
+		asks = p.v.tally(p.s, asks, pods, i)
 	}
-	slices.SortStableFunc(asks, func(a, b ask) int { return compareSize(b.shape.Needs, a.shape.Needs) })
+	// Of equals, those that fewer pools would do for go first: they leave what is coming to whom it was bought for.
+	slices.SortStableFunc(asks, func(a, b ask) int { return cmp.Compare(p.v.choice(&a), p.v.choice(&b)) })
 	return asks
 }
 
-// compareSize orders by CPU plus memory at 4 GiB a core, the middle of what clouds sell.
-func compareSize(a, b Resources) int {
-	const bytesPerMilli = 4 << 30 / 1000
-	size := func(r Resources) int64 { return r.CPU + r.Memory/bytesPerMilli }
-	return int(max(min(size(a)-size(b), 1), -1))
+// choice is how many pools have a machine for an ask.
+func (v *view) choice(a *ask) int {
+	n := 0
+	for k := range v.offers {
+		if runs(a.shape, &v.offers[k]) {
+			n++
+		}
+	}
+	return n
 }
 
-// openNodes makes a bin of each node that can take pods now, in the order in which they should be filled: ready ones, then
-// those that are draining and still whole (keeping one is cheaper than buying one). It sets those that are coming aside.
-func (p *placer) openNodes() {
-	var ready, draining []int
-	p.coming = make([][]int, len(p.s.Pools))
-	for i := range p.s.Nodes {
-		n := &p.s.Nodes[i]
+// tally appends pods as asks, equal ones joined.
+func (v *view) tally(s *State, asks []ask, pods []int32, leaving int) []ask {
+	at := map[int]int{}
+	for _, k := range pods {
+		shape := &s.Pods[k].Shape
+		class := v.classOf(s, shape)
+		if i, ok := at[class]; ok {
+			asks[i].count++
+			continue
+		}
+		at[class] = len(asks)
+		priority := 0
+		if w := v.workloadOf[k]; w >= 0 {
+			priority = s.Workloads[w].Priority
+		}
+		asks = append(asks, ask{workload: -1, leaving: leaving, shape: shape, class: class, count: 1, priority: priority})
+	}
+	return asks
+}
+
+func (p *placer) headroom() []ask {
+	var asks []ask
+	for i := range p.s.Buffers {
+		if b := &p.s.Buffers[i]; b.Count > 0 {
+			asks = append(asks, ask{workload: -1, buffer: b.ID, leaving: -1, shape: &b.Shape, count: b.Count, priority: math.MinInt32})
+		}
+	}
+	return asks
+}
+
+// open are the nodes that can take pods, in the order in which they should be filled: ready ones, then those that are
+// draining and still whole (keeping one is cheaper than buying one), then those that are coming, soonest first.
+func (v *view) open(s *State) []int {
+	var ready, draining, coming []int
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
 		switch {
-		case n.Cordoned, n.overdue(p.s.Now), p.v.surplus[i]:
-		case n.Phase == Coming:
-			if k := p.v.poolOf[i]; k >= 0 {
-				p.coming[k] = append(p.coming[k], i)
-			}
+		case n.Cordoned, n.overdue(s.Now), v.surplus[i], v.renew[i] != "":
+		case n.Phase == Coming && v.poolOf[i] >= 0:
+			coming = append(coming, i)
 		case n.Phase == Ready && !n.Draining:
 			ready = append(ready, i)
-		case n.Phase == Ready && p.v.busy[i] == 0:
+		case n.Phase == Ready && v.busy[i] == 0:
 			draining = append(draining, i)
 		}
 	}
-	for _, list := range p.coming {
-		slices.SortStableFunc(list, func(a, b int) int { return p.s.Nodes[a].Due.Compare(p.s.Nodes[b].Due) })
-	}
-	order := slices.Concat(ready, draining)
-	free := make([]Resources, len(order))
-	for k, i := range order {
-		free[k] = p.v.free[i]
-	}
-	p.bins, p.node, p.pool = pack.NewBins(free), order, make([]int, len(order))
+	slices.SortStableFunc(coming, func(a, b int) int { return s.Nodes[a].Due.Compare(s.Nodes[b].Due) })
+	return slices.Concat(ready, draining, coming)
 }
 
-func (p *placer) settle(a ask) {
-	var spots []Spot
-	left := a.count
-	for from := 0; left > 0; from++ {
-		bin := p.bins.Next(a.shape.Needs, from)
-		if bin < 0 {
-			break
-		}
-		from = bin
-		if !p.allows(bin, a.shape) {
-			continue
-		}
-		n := p.bins.Free(bin).Count(a.shape.Needs, left)
-		p.bins.Take(bin, a.shape.Needs.Times(n))
-		spots = p.spot(spots, bin, n)
-		left -= n
+// solve places asks and adds what it decides to the placing.
+func (p *placer) solve(asks []ask) {
+	c := p.v.indexed(p.s)
+	for i := range asks {
+		asks[i].class = p.v.classOf(p.s, asks[i].shape)
 	}
-	for left > 0 {
-		bin := p.openComing(a.shape, left)
-		if bin < 0 {
-			bin = p.openBought(a.shape, left)
+	spots := make([][]Spot, len(asks))
+	if asks = slices.Clone(asks); len(p.s.Memo.Bought) > 0 {
+		p.keep(asks, spots)
+	}
+	q := fit.Ask{Cluster: c, Open: p.v.open(p.s), Daemons: p.v.daemonClasses}
+	for i := range asks {
+		q.Want = append(q.Want, fit.Want{Class: asks[i].class, Count: asks[i].count})
+	}
+	// What was bought for the asks before these is there to be filled up, and gone again afterwards.
+	first := c.Nodes()
+	for _, m := range p.machines {
+		node := c.AddNode(p.v.named(&p.v.offers[m.pool], "\x00"+string(rune(c.Nodes()))))
+		c.AddDaemons(node, p.v.daemonClasses)
+		for _, t := range m.pods {
+			c.Add(t.Class, node, t.Count)
 		}
-		if bin < 0 {
-			break
-		}
-		n := p.bins.Free(bin).Count(a.shape.Needs, left)
-		p.bins.Take(bin, a.shape.Needs.Times(n))
-		spots = p.spot(spots, bin, n)
-		left -= n
+		q.Open = append(q.Open, node)
 	}
-	placement := Placement{Spots: spots, Unplaced: left}
-	if a.workload >= 0 {
-		placement.Workload = p.s.Workloads[a.workload].ID
+	offers := p.offer(&q)
+	compiled := fit.Compile(q)
+	problem := &compiled.Problem
+	problem.Pools, problem.NodePrice = p.limits(), 0
+	problem.Capped, problem.PriceCap = p.capLeft(p.s.PriceCap, -1)
+	for i := range asks {
+		problem.Groups[i].Priority = min(max(problem.Groups[i].Priority+asks[i].priority, math.MinInt32), math.MaxInt32)
 	}
-	if left > 0 {
-		placement.Why = p.refusal(a.shape)
+	solution := pack.Solve(problem)
+	p.truncated = p.truncated || solution.Truncated
+	p.take(asks, spots, compiled, &solution, offers)
+	for node := first; node < c.Nodes(); node++ {
+		c.RemoveNode(node)
 	}
-	p.placements = append(p.placements, placement)
 }
 
-// openComing makes a bin of the node that would be bought first for count pods, of those that are coming; -1 when none
-// can hold one.
-func (p *placer) openComing(shape *Shape, count int) int {
-	best, at, bestPrice := -1, 0, 0.0
-	for k := range p.coming {
+// offer puts the pools that can be bought from into the question; the answer names them by position.
+func (p *placer) offer(q *fit.Ask) []int {
+	var pools []int
+	dearest := 0.0
+	for k := range p.s.Pools {
+		dearest = math.Max(dearest, p.s.Pools[k].PricePerHour)
+	}
+	for k := range p.s.Pools {
 		pool := &p.s.Pools[k]
-		i := slices.IndexFunc(p.coming[k], func(i int) bool {
-			n := &p.s.Nodes[i]
-			return p.v.free[i].Holds(shape.Needs) && runsOn(shape, n.Labels, n.Taints)
-		})
-		if i < 0 {
+		if pool.Unknown != "" || pool.StockOut != "" || p.left(k) <= 0 {
 			continue
 		}
-		price := pool.PricePerHour / float64(p.v.free[p.coming[k][i]].Count(shape.Needs, count))
-		if best < 0 || p.better(pool, price, &p.s.Pools[best], bestPrice) {
-			best, at, bestPrice = k, i, price
+		price := pool.PricePerHour
+		if price <= 0 {
+			price = 1 + 1000*dearest // not known: dearer than any
+		}
+		pools = append(pools, k)
+		q.Offers = append(q.Offers, fit.Offer{Node: p.v.offers[k], Price: price, Limit: p.left(k), Pool: k, Weight: pool.Weight})
+	}
+	return pools
+}
+
+// left is how many more machines of a pool may be bought.
+func (p *placer) left(pool int) int { return p.s.Pools[pool].Max - p.v.instances[pool] - p.buy[pool] }
+
+func (p *placer) limits() []pack.Pool {
+	pools := make([]pack.Pool, len(p.s.Pools))
+	for k := range p.s.Pools {
+		pools[k].Machines = max(0, p.left(k))
+		pools[k].Capped, pools[k].PriceCap = p.capLeft(p.s.Pools[k].PriceCap, k)
+	}
+	return pools
+}
+
+// capLeft is what a price cap leaves for more machines of a pool, or of all of them (-1).
+func (p *placer) capLeft(limit float64, pool int) (bool, float64) {
+	if limit <= 0 {
+		return false, 0
+	}
+	for k := range p.s.Pools {
+		if pool < 0 || pool == k {
+			limit -= p.s.Pools[k].PricePerHour * float64(p.v.instances[k]+p.buy[k])
 		}
 	}
-	if best < 0 {
-		return -1
-	}
-	node := p.coming[best][at]
-	p.coming[best] = slices.Delete(p.coming[best], at, at+1)
-	p.node, p.pool = append(p.node, node), append(p.pool, best)
-	return p.bins.Add(p.v.free[node])
+	return true, math.Max(0, limit)
 }
 
-// openBought buys the cheapest machine for count pods and makes a bin of it; -1 when none can be bought.
-func (p *placer) openBought(shape *Shape, count int) int {
-	pool := p.cheapest(shape, count)
-	if pool < 0 {
-		return -1
+// take reads a solution: where the pods of each ask go, and what is bought for them.
+func (p *placer) take(asks []ask, spots [][]Spot, c *fit.Compiled, solution *pack.Solution, offers []int) {
+	bins, before := len(c.Problem.Bins), len(p.machines)
+	for _, offer := range solution.Machines {
+		pool := offers[offer]
+		p.machines = append(p.machines, machine{pool: pool})
+		p.buy[pool]++
+		p.buying = true
 	}
-	p.buy[pool]++
-	p.node, p.pool = append(p.node, -1), append(p.pool, pool)
-	return p.bins.Add(p.v.fresh[pool])
-}
-
-// spot notes n pods on a bin, joined with what the last spot says of the same pool.
-func (p *placer) spot(spots []Spot, bin, n int) []Spot {
-	if i := p.node[bin]; i >= 0 {
-		p.taken[i] += n
-		return append(spots, Spot{Node: p.s.Nodes[i].ID, Count: n, Due: later(p.s.Now, p.s.Nodes[i].Due)})
-	}
-	pool := &p.s.Pools[p.pool[bin]]
-	if k := len(spots) - 1; k >= 0 && spots[k].Pool == pool.ID {
-		spots[k].Count += n
-		return spots
-	}
-	return append(spots, Spot{Pool: pool.ID, Count: n, Due: p.s.Now.Add(pool.Join)})
-}
-
-func (p *placer) allows(bin int, shape *Shape) bool {
-	if i := p.node[bin]; i >= 0 {
-		return runsOn(shape, p.s.Nodes[i].Labels, p.s.Nodes[i].Taints)
-	}
-	pool := &p.s.Pools[p.pool[bin]]
-	return runsOn(shape, pool.Labels, pool.Taints)
-}
-
-// cheapest is the pool to buy the next machine from: the highest weight, then the lowest price per pod that it would
-// hold of the count pods left, then the one that joins soonest, then by id; -1 when none can be bought.
-func (p *placer) cheapest(shape *Shape, count int) int {
-	best, bestPrice := -1, 0.0
-	for i := range p.s.Pools {
-		pool := &p.s.Pools[i]
-		if p.barred(i, shape) != 0 {
-			continue
+	for _, step := range solution.Steps {
+		a := &asks[step.Group]
+		bought := step.Place - bins + before
+		if step.Place < bins {
+			if node := c.Nodes[step.Place]; node < len(p.s.Nodes) {
+				p.onNode(a, &spots[step.Group], node, step.Count)
+				continue
+			}
+			// A machine that was bought for the asks before these.
+			bought = c.Nodes[step.Place] - len(p.s.Nodes)
 		}
-		price := pool.PricePerHour / float64(p.v.fresh[i].Count(shape.Needs, count))
-		if best < 0 || p.better(pool, price, &p.s.Pools[best], bestPrice) {
-			best, bestPrice = i, price
+		m := &p.machines[bought]
+		m.pods = append(m.pods, fit.Tally{Class: a.class, Count: step.Count})
+		m.holds = m.holds.add(p.holder(a), step.Count)
+		pool := &p.s.Pools[m.pool]
+		spots[step.Group] = join(spots[step.Group], Spot{Pool: pool.ID, Count: step.Count, Due: p.s.Now.Add(pool.Join)})
+		if a.leaving >= 0 {
+			p.awaiting[a.leaving] += step.Count
 		}
 	}
-	return best
+	unplaced := make([]int, len(asks))
+	why := make([]Reason, len(asks))
+	for _, u := range solution.Unplaced {
+		unplaced[u.Group] = u.Count
+		why[u.Group] = p.refusal(&asks[u.Group], c, u)
+	}
+	for i := range asks {
+		p.placements = append(p.placements, p.placement(&asks[i], spots[i], unplaced[i], why[i]))
+	}
 }
 
-func (p *placer) better(a *Pool, aPrice float64, b *Pool, bPrice float64) bool {
-	if a.Weight != b.Weight {
-		return a.Weight > b.Weight
+func (p *placer) onNode(a *ask, spots *[]Spot, node, count int) {
+	n := &p.s.Nodes[node]
+	p.taken[node] += count
+	if n.Phase == Coming {
+		p.contents[node] = p.contents[node].add(p.holder(a), count)
 	}
-	if aKnown, bKnown := aPrice > 0, bPrice > 0; aKnown != bKnown {
-		return aKnown
+	*spots = join(*spots, Spot{Node: n.ID, Count: count, Due: later(p.s.Now, n.Due)})
+	if a.leaving >= 0 && (n.Phase != Ready || n.Draining) {
+		p.awaiting[a.leaving] += count
 	}
-	if aPrice != bPrice {
-		return aPrice < bPrice
-	}
-	return a.Join < b.Join
 }
 
-// barred is the rule that keeps a machine of the pool from being bought for a pod of the shape, or 0.
-func (p *placer) barred(i int, shape *Shape) Rule {
-	pool := &p.s.Pools[i]
-	switch {
-	case !p.v.fresh[i].Holds(shape.Needs) || !runsOn(shape, pool.Labels, pool.Taints):
-		return NoPoolFits
-	case pool.Unknown != "":
-		return PoolsUnknown
-	case pool.StockOut != "":
-		return PoolsOut
-	case p.v.instances[i]+p.buy[i] >= pool.Max:
-		return PoolsFull
+func (p *placer) placement(a *ask, spots []Spot, unplaced int, why Reason) Placement {
+	slices.SortStableFunc(spots, func(a, b Spot) int {
+		return cmp.Or(compareBool(a.Node == "", b.Node == ""), a.Due.Compare(b.Due), cmp.Compare(a.Node, b.Node), cmp.Compare(a.Pool, b.Pool))
+	})
+	out := Placement{Spots: spots, Unplaced: unplaced, Buffer: a.buffer}
+	if a.workload >= 0 {
+		out.Workload = p.s.Workloads[a.workload].ID
 	}
-	return 0
+	if a.leaving >= 0 {
+		out.Leaving = p.s.Nodes[a.leaving].ID
+		p.awaiting[a.leaving] += unplaced
+	}
+	if unplaced > 0 {
+		out.Why = why
+	}
+	return out
 }
 
-// refusal is why no machine can be bought: of all pools the reason that is nearest to buying.
-func (p *placer) refusal(shape *Shape) Reason {
-	worst := Reason{Rule: NoPoolFits, Observed: float64(shape.Needs.CPU), Bound: float64(shape.Needs.Memory)}
-	rank := map[Rule]int{NoPoolFits: 0, PoolsUnknown: 1, PoolsOut: 2, PoolsFull: 3}
-	for i := range p.s.Pools {
-		pool := &p.s.Pools[i]
-		rule := p.barred(i, shape)
-		if rank[rule] <= rank[worst.Rule] {
-			continue
+// join adds a spot, with those on the same node or in the same pool as one.
+func join(spots []Spot, spot Spot) []Spot {
+	for i := range spots {
+		if spots[i].Node == spot.Node && spots[i].Pool == spot.Pool {
+			spots[i].Count += spot.Count
+			return spots
 		}
-		worst = Reason{Rule: rule, Subject: string(pool.ID)}
-		if rule == PoolsFull {
-			worst.Bound = float64(pool.Max)
+	}
+	return append(spots, spot)
+}
+
+// refusal is why pods have no place: what is nearest to a machine that could be bought for them, and if no machine would
+// do, the scheduler's word for it.
+func (p *placer) refusal(a *ask, c *fit.Compiled, u pack.Unplaced) Reason {
+	pod := p.v.indexed(p.s).Pod(a.class)
+	if pod.Foreign != "" {
+		return Reason{Rule: NotUnderstood, Subject: pod.Foreign}
+	}
+	worst := Reason{Rule: NoPoolFits, Observed: float64(a.shape.Needs.CPU), Bound: float64(a.shape.Needs.Memory), Subject: p.against(a, c.Why(u.Group, u.Why))}
+	rank := map[Rule]int{NoPoolFits: 0, PoolsUnknown: 1, PoolsOut: 2, PriceCapped: 3, PoolsFull: 4}
+	for k := range p.s.Pools {
+		if r := p.barred(k, a.shape); rank[r.Rule] > rank[worst.Rule] {
+			worst = r
 		}
 	}
 	return worst
 }
 
-func (a *Shape) equal(b *Shape) bool {
-	return a.Needs == b.Needs && slices.Equal(a.Selector, b.Selector) && slices.Equal(a.Tolerations, b.Tolerations)
+// against is the scheduler's word for why no machine would do: what stands against the pool that comes nearest, unless
+// the search has said it.
+func (p *placer) against(a *ask, said fit.Refusal) string {
+	if said != fit.None && said != fit.NodeMismatch {
+		return said.String()
+	}
+	if len(p.s.Pools) == 0 {
+		return "there is no pool"
+	}
+	nearest := fit.NodeMismatch
+	for k := range p.s.Pools {
+		why := fit.Runs(a.shape.pod(), &p.v.offers[k])
+		if why == fit.None {
+			why = fit.NoRoom
+		}
+		nearest = max(nearest, why)
+	}
+	return nearest.String()
 }
 
-// runsOn says that a pod's selector and tolerations allow a node with these labels and taints.
-func runsOn(shape *Shape, labels []Label, taints []Taint) bool {
-	for _, want := range shape.Selector {
-		i, ok := slices.BinarySearchFunc(labels, want.Key, func(l Label, key string) int { return strings.Compare(l.Key, key) })
-		if !ok || labels[i].Value != want.Value {
-			return false
-		}
+// barred is what keeps a machine of the pool, which would do for a pod of the shape, from being bought.
+func (p *placer) barred(k int, shape *Shape) Reason {
+	pool := &p.s.Pools[k]
+	capped, left := p.capLeft(pool.PriceCap, k)
+	allCapped, all := p.capLeft(p.s.PriceCap, -1)
+	switch {
+	case !p.v.fresh[k].Holds(shape.Needs) || fit.Runs(shape.pod(), &p.v.offers[k]) != fit.None:
+	case pool.Unknown != "":
+		return Reason{Rule: PoolsUnknown, Subject: string(pool.ID)}
+	case pool.StockOut != "":
+		return Reason{Rule: PoolsOut, Subject: string(pool.ID)}
+	case p.left(k) <= 0:
+		return Reason{Rule: PoolsFull, Subject: string(pool.ID), Bound: float64(pool.Max)}
+	case capped && left < pool.PricePerHour:
+		return Reason{Rule: PriceCapped, Subject: "pool " + string(pool.ID), Bound: pool.PriceCap}
+	case allCapped && all < pool.PricePerHour:
+		return Reason{Rule: PriceCapped, Subject: "the cluster", Bound: p.s.PriceCap}
 	}
-	for i := range taints {
-		if taints[i].Effect != "PreferNoSchedule" && !tolerates(shape.Tolerations, &taints[i]) {
-			return false
-		}
-	}
-	return true
+	return Reason{}
 }
 
-func tolerates(tolerations []Toleration, taint *Taint) bool {
-	return slices.ContainsFunc(tolerations, func(t Toleration) bool {
-		return (t.Effect == "" || t.Effect == taint.Effect) && (t.Key == taint.Key || t.Key == "" && t.Exists) &&
-			(t.Exists || t.Value == taint.Value)
-	})
+// fitsElsewhere says that all that is to be placed, and the pods of a node that would leave, have room on other nodes that
+// are ready.
+func fitsElsewhere(s *State, v *view, asks []ask, node int) bool {
+	c := v.indexed(s)
+	q := fit.Ask{Cluster: c, Daemons: v.daemonClasses}
+	for _, i := range v.open(s) {
+		if n := &s.Nodes[i]; i != node && n.Phase == Ready && !n.Draining {
+			q.Open = append(q.Open, i)
+		}
+	}
+	for _, a := range v.tally(s, slices.Clone(asks), v.movable(s, node), node) {
+		q.Want = append(q.Want, fit.Want{Class: v.classOf(s, a.shape), Count: a.count})
+	}
+	on := slices.Clone(c.On(node))
+	defer func() {
+		for _, t := range on {
+			c.Add(t.Class, node, t.Count)
+		}
+	}()
+	for _, t := range on {
+		c.Add(t.Class, node, -t.Count) // they count for no rule where they are not any more
+	}
+	solution := pack.Solve(&fit.Compile(q).Problem)
+	return len(solution.Unplaced) == 0
 }
 
 func later(a, b time.Time) time.Time {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"github.com/wholescale/wholescale/autoscaler/fit"
 	"github.com/wholescale/wholescale/autoscaler/pack"
 )
 
@@ -26,8 +27,8 @@ func Plan(s State) Decision {
 	d.Scales, d.Memo.Workloads = replicas(&s, v)
 	d.Costs = shrink(&s, v, d.Scales)
 	placed := place(&s, v, d.Scales)
-	d.Placements = placed.placements
-	d.Drains, d.Memo.Nodes = drain(&s, v, placed, fitsElsewhere)
+	d.Placements, d.Truncated, d.Memo.Bought = placed.placements, placed.truncated, placed.bought
+	d.Drains, d.Memo.Nodes = drain(&s, v, placed)
 	d.Orders = grow(&s, v, placed, d.Drains)
 	d.Holds = hold(&s, v, d.Scales, d.Placements)
 	return d
@@ -61,6 +62,11 @@ type view struct {
 	// room is the free room of the ready nodes, roomOf their positions; made when first asked for.
 	room   *pack.Bins
 	roomOf []int
+	// machines and offers are nodes and pools as the scheduler sees them; the rest is made by indexed.
+	machines, offers []fit.Node
+	cluster          *fit.Cluster
+	classes          map[*fit.Pod]int
+	daemonClasses    []int
 	// memos are what is remembered, by node; changed when the replicas were last changed, by workload.
 	memos   []NodeMemo
 	changed []time.Time
@@ -79,6 +85,7 @@ func look(s *State) *view {
 		ready: make([]int, len(s.Workloads)), live: make([]int, len(s.Workloads)),
 		poolOf: make([]int32, len(s.Nodes)), free: make([]Resources, len(s.Nodes)), busy: make([]int, len(s.Nodes)),
 		memos: make([]NodeMemo, len(s.Nodes)), changed: make([]time.Time, len(s.Workloads)), disrupted: make([]int, len(s.Pools)),
+		machines: make([]fit.Node, len(s.Nodes)), offers: make([]fit.Node, len(s.Pools)),
 		moving: make([]int, len(s.Workloads)), surging: make([]bool, len(s.Workloads)),
 		fresh: make([]Resources, len(s.Pools)), instances: make([]int, len(s.Pools)), there: make([]int, len(s.Pools)),
 	}
@@ -87,6 +94,7 @@ func look(s *State) *view {
 	pools := positions(s.Pools, func(p *Pool) PoolID { return p.ID })
 	for i := range s.Nodes {
 		v.poolOf[i] = find(pools, s.Nodes[i].Pool)
+		v.machines[i] = v.machineOf(&s.Nodes[i])
 		v.free[i] = s.Nodes[i].Allocatable
 		if k := v.poolOf[i]; k >= 0 && s.Nodes[i].Phase != Leaving {
 			v.instances[k]++
@@ -96,6 +104,7 @@ func look(s *State) *view {
 		}
 	}
 	for k := range s.Pools {
+		v.offers[k] = offerOf(&s.Pools[k])
 		if s.Pools[k].StockOut == "" {
 			v.instances[k] = max(v.instances[k], s.Pools[k].Target)
 		}
@@ -171,8 +180,7 @@ func (v *view) reserveDaemons(s *State) {
 	for k := range s.Daemons {
 		daemon := &s.Daemons[k]
 		for i := range s.Nodes {
-			n := &s.Nodes[i]
-			if runsOn(&daemon.Shape, n.Labels, n.Taints) && !v.hasDaemon(s, i, daemon.ID) {
+			if runs(&daemon.Shape, &v.machines[i]) && !v.hasDaemon(s, i, daemon.ID) {
 				v.free[i] = v.free[i].Minus(daemon.Shape.Needs)
 			}
 		}
@@ -181,7 +189,7 @@ func (v *view) reserveDaemons(s *State) {
 		p := &s.Pools[i]
 		v.fresh[i] = p.Allocatable
 		for k := range s.Daemons {
-			if runsOn(&s.Daemons[k].Shape, p.Labels, p.Taints) {
+			if runs(&s.Daemons[k].Shape, &v.offers[i]) {
 				v.fresh[i] = v.fresh[i].Minus(s.Daemons[k].Shape.Needs)
 			}
 		}

@@ -35,10 +35,12 @@ const (
 	DemandStale                     // unknown demand lowers nothing
 	Blocked                         // we may not act
 	// Placement.
-	NoPoolFits   // no pool's machine can hold the pod
-	PoolsFull    // pools that fit are at their bound
-	PoolsOut     // pools that fit cannot be bought from now
-	PoolsUnknown // pools that fit are unknown now
+	NoPoolFits    // no pool's machine can hold the pod
+	PoolsFull     // pools that fit are at their bound
+	PoolsOut      // pools that fit cannot be bought from now
+	PriceCapped   // a machine more would cost more than is allowed
+	NotUnderstood // the pod asks for what is not understood here
+	PoolsUnknown  // pools that fit are unknown now
 	// Orders.
 	PlacementShort  // pods fit nowhere: buy
 	MinNodes        // the least that the pool allows

@@ -183,7 +183,7 @@ func (v *view) lead(s *State, workload int) time.Duration {
 	join := time.Duration(-1)
 	for k := range s.Pools {
 		p := &s.Pools[k]
-		if p.Unknown == "" && (join < 0 || p.Join < join) && v.fresh[k].Holds(w.Shape.Needs) && runsOn(&w.Shape, p.Labels, p.Taints) {
+		if p.Unknown == "" && (join < 0 || p.Join < join) && v.fresh[k].Holds(w.Shape.Needs) && runs(&w.Shape, &v.offers[k]) {
 			join = p.Join
 		}
 	}
@@ -203,7 +203,7 @@ func (v *view) roomNow(s *State, shape *Shape) bool {
 		if at = v.room.Next(shape.Needs, at+1); at < 0 {
 			return false
 		}
-		if n := &s.Nodes[v.roomOf[at]]; runsOn(shape, n.Labels, n.Taints) {
+		if runs(shape, &v.machines[v.roomOf[at]]) {
 			return true
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/fit"
 	"github.com/wholescale/wholescale/autoscaler/scenario"
 )
 
@@ -167,14 +168,34 @@ func (m *model) bind(p *autoscaler.Pod) {
 				free = free.Minus(o.Shape.Needs)
 			}
 		}
-		selected := len(p.Shape.Selector) == 0 || slices.Equal(p.Shape.Selector, n.Labels)
-		borne := !slices.ContainsFunc(n.Taints, func(t autoscaler.Taint) bool { return t.Effect != "PreferNoSchedule" }) ||
-			slices.ContainsFunc(p.Shape.Tolerations, func(t autoscaler.Toleration) bool {
-				return t.Effect == "" || len(n.Taints) > 0 && t.Effect == n.Taints[0].Effect
-			})
-		if n.Phase == autoscaler.Ready && !n.Draining && selected && borne && free.Holds(p.Shape.Needs) {
+		if n.Phase == autoscaler.Ready && !n.Draining && free.Holds(p.Shape.Needs) && m.fits(p, n) {
 			p.Node, p.Phase, p.Since = n.ID, autoscaler.Starting, m.s.Now
 			return
 		}
 	}
+}
+
+// fits asks the scheduler's rules.
+func (m *model) fits(p *autoscaler.Pod, n *autoscaler.Node) bool {
+	if p.Shape.Rules == nil {
+		return !slices.ContainsFunc(n.Taints, func(t autoscaler.Taint) bool { return true })
+	}
+	c := fit.NewCluster(nil)
+	at := -1
+	for i := range m.s.Nodes {
+		o := &m.s.Nodes[i]
+		labels := append(fit.Labels{{Key: fit.LabelHostname, Value: string(o.ID)}}, o.Labels...)
+		k := c.AddNode(fit.Node{Name: string(o.ID), Labels: labels, Taints: o.Taints, Allocatable: fit.Amounts{
+			{Name: fit.CPU, Value: o.Allocatable.CPU}, {Name: fit.Memory, Value: o.Allocatable.Memory}, {Name: fit.Pods, Value: o.Allocatable.Pods},
+		}})
+		if o.ID == n.ID {
+			at = k
+		}
+		for j := range m.s.Pods {
+			if q := &m.s.Pods[j]; q.Node == o.ID && q.Shape.Rules != nil {
+				c.Add(c.Class(*q.Shape.Rules), k, 1)
+			}
+		}
+	}
+	return c.Fits(c.Class(*p.Shape.Rules), at) == fit.None
 }

@@ -3,6 +3,7 @@ package autoscaler
 import (
 	"time"
 
+	"github.com/wholescale/wholescale/autoscaler/fit"
 	"github.com/wholescale/wholescale/autoscaler/learn"
 	"github.com/wholescale/wholescale/autoscaler/pack"
 	"github.com/wholescale/wholescale/autoscaler/window"
@@ -29,6 +30,8 @@ type State struct {
 	Pods      []Pod
 	Daemons   []Daemon
 	Buffers   []Buffer
+	// Namespaces are sorted by name.
+	Namespaces []Namespace
 	// PriceCap is the most that all pools together may cost an hour; 0 is no cap.
 	PriceCap float64
 	Memo     Memo
@@ -43,6 +46,8 @@ type Cluster struct {
 	Daemons   []Daemon
 	Buffers   []Buffer
 	PriceCap  float64
+
+	Namespaces []Namespace
 }
 
 // Buffer is declared headroom: room for so many pods of a shape, which any pod that is wanted takes.
@@ -177,29 +182,31 @@ type Demand struct {
 
 // Shape is what a pod asks of a node.
 type Shape struct {
-	Needs       Resources // Pods is 1
-	Selector    []Label   // sorted by key
-	Tolerations []Toleration
+	Needs Resources // Pods is 1
+	// Rules is all that the scheduler looks at, Needs among them. Equal pods share one; nil is a pod that asks for Needs alone.
+	Rules *fit.Pod
 }
 
-// Label is a key and a value.
-type Label struct{ Key, Value string }
+// What pods and nodes say of each other is package fit's.
+type (
+	Label      = fit.Label
+	Taint      = fit.Taint
+	Toleration = fit.Toleration
+)
 
-// Taint keeps pods off a node; Effect NoSchedule and NoExecute do, PreferNoSchedule does not.
-type Taint struct{ Key, Value, Effect string }
-
-// Toleration lets a pod bear a taint: an empty Key with Exists bears all, an empty Effect bears each effect.
-type Toleration struct {
-	Key, Value, Effect string
-	Exists             bool
+// Namespace is one with its labels: pod affinity may select by them.
+type Namespace struct {
+	Name   string
+	Labels fit.Labels
 }
 
 // Pool is machines of one shape that can be bought.
 type Pool struct {
 	ID PoolID
-	// Allocatable, Labels and Taints are those of a new node.
+	// Allocatable, Extended (further resources, by their own names), Labels and Taints are those of a new node.
 	Allocatable Resources
-	Labels      []Label
+	Extended    fit.Amounts
+	Labels      fit.Labels
 	Taints      []Taint
 	Min, Max    int
 	// Unknown, when not empty, is why the provider's figures are not known: the pool is then left as it is.
@@ -278,7 +285,8 @@ type Node struct {
 	Instance    string // the provider's id
 	Phase       Phase
 	Allocatable Resources
-	Labels      []Label
+	Extended    fit.Amounts // further resources, by their own names
+	Labels      fit.Labels
 	Taints      []Taint // without our own draining taint
 	// Cordoned: somebody else marked it unschedulable.
 	Cordoned bool
@@ -327,6 +335,7 @@ type Daemon struct {
 type Memo struct {
 	Workloads []WorkloadMemo // sorted by ID
 	Nodes     []NodeMemo     // sorted by ID
+	Bought    []Bought       // sorted by Pool
 }
 
 // WorkloadMemo is the memory of one workload.

@@ -46,7 +46,7 @@ var odd = []string{
 	"workload w on=100000\nworkload v on=100000", "workload w on=n*-1", "demand w 5x99999999",
 	"pool p labels=a=b taints=k=v:NoSchedule\nnode n p ready labels=- taints=-", `node n - ready keep="a \"quoted\" word" instance="a b"`,
 	`workload w tolerates=*,k=v:NoExecute selector=a=b,c=d`, "pool -\nnode n - ready", "gone node n", "workload \u00a0 x",
-	"pool p target=3\nnode n p coming due=10:00:10 since=09:00:00\nempty n since=09:00:00", "workload w delay=30s\nmemo w peaks=850:3,851:2 panic=09:59:59 replicas=2",
+	"pool p target=3\nnode n p coming due=10:00:10 since=09:00:00\nnode-memo n since=09:00:00", "workload w delay=30s\nmemo w peaks=850:3,851:2 panic=09:59:59 replicas=2",
 }
 
 // shipped are the first states of the scenarios that the core is tested with.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/fit"
 	"github.com/wholescale/wholescale/autoscaler/window"
 )
 
@@ -19,10 +20,14 @@ func (b *builder) pool(r *record) error {
 	p := autoscaler.Pool{
 		ID:          autoscaler.PoolID(r.name),
 		Allocatable: r.resources(autoscaler.Resources{CPU: 4000, Memory: 16 << 30, Pods: 110}),
-		Labels:      r.labels("labels"), Taints: r.taints(),
+		Extended:    field(r, "more", nil, parseAmounts), Labels: r.labels("labels"), Taints: r.taints(), PriceCap: r.amount("price-cap", 0),
 		Target: r.count("target", -1), PricePerHour: r.float("price", 0), Weight: r.int("weight", 0),
 		Join: r.duration("join", time.Minute), IdleAfter: r.duration("idle", 30*time.Second),
 		Unknown: r.text("unknown"), StockOut: r.text("stock-out"),
+	}
+	p.Disruption = autoscaler.Disruption{
+		ConsolidateAfter: r.duration("consolidate", 0), ExpireAfter: r.duration("expire", 0), RepairAfter: r.duration("repair", 0),
+		Budgets: field(r, "budgets", nil, parseBudgets),
 	}
 	p.Min, p.Max = r.bounds("nodes", pair{0, 10}, mostNodes)
 	if p.Min > p.Max {
@@ -39,7 +44,7 @@ func (b *builder) node(r *record) error {
 	if len(r.words) != 2 {
 		return errors.New("a node has a pool, or -, and a phase")
 	}
-	n := autoscaler.Node{ID: autoscaler.NodeID(r.name), Keep: r.text("keep"), Due: r.time("due"), Since: r.time("since")}
+	n := autoscaler.Node{ID: autoscaler.NodeID(r.name), Keep: r.text("keep"), Due: r.time("due"), Since: r.time("since"), Drifted: r.text("drifted")}
 	k, ours := b.pools[r.words[0]]
 	var pool autoscaler.Pool
 	switch {
@@ -49,6 +54,7 @@ func (b *builder) node(r *record) error {
 	case r.words[0] != "-":
 		return fmt.Errorf("there is no pool %s", r.words[0])
 	}
+	n.Extended = field(r, "more", pool.Extended, parseAmounts)
 	n.Allocatable, n.Labels, n.Taints = r.resources(pool.Allocatable), r.labels("labels"), r.taints()
 	if n.Labels == nil {
 		n.Labels = pool.Labels
@@ -86,6 +92,22 @@ func (b *builder) node(r *record) error {
 	return nil
 }
 
+// parseBudgets reads "1,Underused:0": how many nodes may leave at a time, in all or for a reason.
+func parseBudgets(s string) (list []autoscaler.Budget, err error) {
+	for _, part := range strings.Split(s, ",") {
+		reason, text, found := strings.Cut(part, ":")
+		if !found {
+			reason, text = "", part
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 || n > mostNodes {
+			return nil, errors.New("not budgets such as 1,Underused:0")
+		}
+		list = append(list, autoscaler.Budget{For: autoscaler.LeaveReason(reason), Nodes: n})
+	}
+	return list, nil
+}
+
 func parsePhase(word string) (autoscaler.Phase, error) {
 	for p := autoscaler.Coming; p <= autoscaler.Leaving; p++ {
 		if p.String() == word {
@@ -96,7 +118,7 @@ func parsePhase(word string) (autoscaler.Phase, error) {
 }
 
 func (b *builder) workload(r *record) error {
-	w := autoscaler.Workload{ID: autoscaler.WorkloadID(r.name), Shape: r.shape(), Start: r.duration("start", 4*time.Second), Blocked: r.text("blocked")}
+	w := autoscaler.Workload{ID: autoscaler.WorkloadID(r.name), Shape: b.shape(r), Start: r.duration("start", 4*time.Second), Blocked: r.text("blocked")}
 	p := &w.Policy
 	*p = autoscaler.Policy{
 		Name:   autoscaler.PolicyName(field(r, "policy", string(autoscaler.Wholescale), parsePolicy)),
@@ -260,7 +282,7 @@ func parseInts(s string) ([]int, error) {
 func (b *builder) pod(r *record) error {
 	p := autoscaler.Pod{
 		ID: autoscaler.PodID(r.name), Workload: autoscaler.WorkloadID(r.text("workload")), Node: autoscaler.NodeID(r.text("node")),
-		Shape: r.shape(), Daemon: r.text("daemon"), Mirror: r.text("mirror") != "", Keep: r.text("keep"),
+		Shape: b.shape(r), Daemon: r.text("daemon"), Mirror: r.text("mirror") != "", Keep: r.text("keep"),
 		Since: r.time("since"), InFlight: r.count("inflight", 0), DeletionCost: r.int("cost", 0),
 	}
 	p.Phase = field(r, "phase", autoscaler.Ready, parsePhase)
@@ -272,7 +294,7 @@ func (b *builder) pod(r *record) error {
 
 func (b *builder) memo(r *record) error {
 	m := autoscaler.WorkloadMemo{ID: autoscaler.WorkloadID(r.name), PanicSince: r.time("panic"), PanicReplicas: r.int("replicas", 0), Lowered: r.time("lowered"),
-		RampFrom: r.count("ramp-from", 0), RampAt: r.time("ramp-at")}
+		RampFrom: r.count("ramp-from", 0), RampAt: r.time("ramp-at"), Changed: r.time("changed")}
 	m.Peaks = field(r, "peaks", nil, func(s string) (peaks []window.Peak, err error) {
 		for _, part := range strings.Split(s, ",") {
 			bucket, value, _ := strings.Cut(part, ":")
@@ -289,25 +311,10 @@ func (b *builder) memo(r *record) error {
 	return nil
 }
 
-func (r *record) shape() autoscaler.Shape {
-	return autoscaler.Shape{
-		Needs:    r.resources(autoscaler.Resources{CPU: 1000, Memory: 1 << 30, Pods: 1}),
-		Selector: r.labels("selector"),
-		Tolerations: field(r, "tolerates", nil, func(s string) (all []autoscaler.Toleration, err error) {
-			for _, part := range strings.Split(s, ",") {
-				rest, effect, _ := strings.Cut(part, ":")
-				key, value, valued := strings.Cut(rest, "=")
-				all = append(all, autoscaler.Toleration{Key: strings.TrimPrefix(key, "*"), Value: value, Effect: effect, Exists: !valued})
-			}
-			return all, nil
-		}),
-	}
-}
-
-func (r *record) labels(key string) []autoscaler.Label {
-	return field(r, key, nil, func(s string) (all []autoscaler.Label, err error) {
+func (r *record) labels(key string) fit.Labels {
+	return field(r, key, nil, func(s string) (all fit.Labels, err error) {
 		if s == none {
-			return []autoscaler.Label{}, nil
+			return fit.Labels{}, nil
 		}
 		for _, part := range strings.Split(s, ",") {
 			k, v, found := strings.Cut(part, "=")
@@ -337,7 +344,14 @@ func (r *record) taints() []autoscaler.Taint {
 				return nil, errors.New("not taints such as k=v:NoSchedule")
 			}
 			k, v, _ := strings.Cut(rest, "=")
-			all = append(all, autoscaler.Taint{Key: k, Value: v, Effect: effect})
+			if effect == "PreferNoSchedule" {
+				continue // a preference keeps no pod off
+			}
+			e, known := effects[effect]
+			if !known || e == fit.AnyEffect {
+				return nil, errors.New("an effect is NoSchedule, NoExecute or PreferNoSchedule")
+			}
+			all = append(all, autoscaler.Taint{Key: k, Value: v, Effect: e})
 		}
 		return all, nil
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/fit"
 )
 
 // Print writes a State as records that read back to it, each pod and figure spelt out.
@@ -29,20 +30,40 @@ func Print(s autoscaler.State) string {
 		p.signalsAndFloors(w)
 	}
 	for _, d := range s.Daemons {
-		p.line("daemon %s%s", d.ID, shapeFields(d.Shape))
+		p.line("daemon %s%s", d.ID, shapeFields(d.ID, d.Shape))
+	}
+	for _, b := range s.Buffers {
+		p.line("buffer %s%s count=%d", b.ID, shapeFields(b.ID, b.Shape), b.Count)
 	}
 	for _, pod := range s.Pods {
 		p.pod(pod)
+	}
+	for _, n := range s.Namespaces {
+		p.line("namespace %s%s", n.Name, labelField("labels", n.Labels))
+	}
+	if s.PriceCap > 0 {
+		p.line("price-cap %v", s.PriceCap)
 	}
 	for _, m := range s.Memo.Workloads {
 		peaks := make([]string, len(m.Peaks))
 		for i, k := range m.Peaks {
 			peaks[i] = fmt.Sprintf("%d:%d", k.Bucket, k.Value)
 		}
-		p.line("memo %s%s%s%s%s%s%s", m.ID, timeField("lowered", m.Lowered), timeField("ramp-at", m.RampAt), intField("ramp-from", m.RampFrom), timeField("panic", m.PanicSince), intField("replicas", m.PanicReplicas), textField("peaks", strings.Join(peaks, ",")))
+		p.line("memo %s%s%s%s%s%s%s%s", m.ID, timeField("lowered", m.Lowered), timeField("changed", m.Changed), timeField("ramp-at", m.RampAt), intField("ramp-from", m.RampFrom), timeField("panic", m.PanicSince), intField("replicas", m.PanicReplicas), textField("peaks", strings.Join(peaks, ",")))
 	}
 	for _, m := range s.Memo.Nodes {
-		p.line("empty %s%s", m.ID, timeField("since", m.EmptySince))
+		p.line("node-memo %s%s%s%s%s", m.ID, timeField("since", m.EmptySince), timeField("unready", m.UnreadySince), textField("leaving", string(m.Leaving)), timeField("tried", m.Tried))
+	}
+	for _, b := range s.Memo.Bought {
+		machines := make([]string, len(b.Machines))
+		for i, contents := range b.Machines {
+			parts := make([]string, len(contents))
+			for k, h := range contents {
+				parts[k] = fmt.Sprintf("%s*%d", h.For, h.Count)
+			}
+			machines[i] = strings.Join(parts, "+")
+		}
+		p.line("bought %s machines=%q", b.Pool, strings.Join(machines, ";"))
 	}
 	return p.String()
 }
@@ -52,9 +73,29 @@ type printer struct{ strings.Builder }
 func (p *printer) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
 
 func (p *printer) pool(v autoscaler.Pool) {
-	p.line("pool %s%s nodes=%d..%d target=%d%s%s join=%s idle=%s%s%s%s%s", v.ID, resourceFields(v.Allocatable), v.Min, v.Max, v.Target,
-		floatField("price", v.PricePerHour), intField("weight", v.Weight), v.Join, v.IdleAfter,
-		labelField("labels", v.Labels), taintField(v.Taints), textField("unknown", v.Unknown), textField("stock-out", v.StockOut))
+	p.line("pool %s%s%s nodes=%d..%d target=%d%s%s%s join=%s idle=%s%s%s%s%s%s", v.ID, resourceFields(v.Allocatable), moreField(v.Extended), v.Min, v.Max, v.Target,
+		floatField("price", v.PricePerHour), floatField("price-cap", v.PriceCap), intField("weight", v.Weight), v.Join, v.IdleAfter,
+		labelField("labels", v.Labels), taintField(v.Taints), textField("unknown", v.Unknown), textField("stock-out", v.StockOut), disruptionFields(v.Disruption))
+}
+
+func disruptionFields(d autoscaler.Disruption) string {
+	var b strings.Builder
+	for _, f := range []struct {
+		key   string
+		value time.Duration
+	}{{"consolidate", d.ConsolidateAfter}, {"expire", d.ExpireAfter}, {"repair", d.RepairAfter}} {
+		if f.value > 0 {
+			fmt.Fprintf(&b, " %s=%s", f.key, f.value)
+		}
+	}
+	budgets := make([]string, len(d.Budgets))
+	for i, budget := range d.Budgets {
+		if budget.For != "" {
+			budgets[i] = string(budget.For) + ":"
+		}
+		budgets[i] += strconv.Itoa(budget.Nodes)
+	}
+	return b.String() + textField("budgets", strings.Join(budgets, ","))
 }
 
 func (p *printer) node(v autoscaler.Node, pools []autoscaler.Pool) {
@@ -65,7 +106,7 @@ func (p *printer) node(v autoscaler.Node, pools []autoscaler.Pool) {
 	if v.Draining {
 		phase += ",draining"
 	}
-	name, labels, taints := none, labelField("labels", v.Labels), taintField(v.Taints)
+	name, labels, taints, more := none, labelField("labels", v.Labels), taintField(v.Taints), moreField(v.Extended)
 	if i, ok := slices.BinarySearchFunc(pools, v.Pool, func(p autoscaler.Pool, id autoscaler.PoolID) int { return cmp.Compare(p.ID, id) }); ok {
 		name = string(v.Pool)
 		// What is left out is taken from the pool.
@@ -75,9 +116,12 @@ func (p *printer) node(v autoscaler.Node, pools []autoscaler.Pool) {
 		if len(v.Taints) == 0 && len(pools[i].Taints) > 0 {
 			taints = " taints=" + none
 		}
+		if len(v.Extended) == 0 && len(pools[i].Extended) > 0 {
+			more = " more=" + none
+		}
 	}
-	p.line("node %s %s %s%s%s%s%s%s%s%s", v.ID, name, phase, textField("instance", cmp.Or(v.Instance, none)), resourceFields(v.Allocatable),
-		labels, taints, textField("keep", v.Keep), timeField("due", v.Due), timeField("since", v.Since))
+	p.line("node %s %s %s%s%s%s%s%s%s%s%s%s", v.ID, name, phase, textField("instance", cmp.Or(v.Instance, none)), resourceFields(v.Allocatable),
+		more, textField("drifted", v.Drifted), labels, taints, textField("keep", v.Keep), timeField("due", v.Due), timeField("since", v.Since))
 }
 
 func (p *printer) workload(v autoscaler.Workload) {
@@ -91,7 +135,7 @@ func (p *printer) workload(v autoscaler.Workload) {
 		unreachable = " unreachable=yes"
 	}
 	p.line("workload %s%s policy=%s target=%v total=%v%s replicas=%d bounds=%d..%d%s%s window=%s panic-window=%s panic=%v up=%v down=%v delay=%s retention=%s burst=%v start=%s%s%s%s%s%s",
-		v.ID, shapeFields(v.Shape), cmp.Or(pol.Name, autoscaler.Wholescale), pol.Target, pol.Total, intField("slots", pol.Slots), v.Replicas, pol.Min, pol.Max,
+		v.ID, shapeFields(string(v.ID), v.Shape), cmp.Or(pol.Name, autoscaler.Wholescale), pol.Target, pol.Total, intField("slots", pol.Slots), v.Replicas, pol.Min, pol.Max,
 		intField("initial", pol.Initial), intField("activation", pol.Activation), pol.StableWindow, pol.PanicWindow, pol.PanicThreshold,
 		pol.UpRate, pol.DownRate, pol.ScaleDownDelay, pol.ZeroRetention, pol.BurstCapacity, v.Start,
 		objectiveFields(pol), intField("priority", v.Priority), textField("blocked", v.Blocked), initialized, unreachable)
@@ -118,32 +162,15 @@ func (p *printer) pod(v autoscaler.Pod) {
 		mirror = " mirror=yes"
 	}
 	p.line("pod %s%s%s%s phase=%s%s%s%s%s%s%s", v.ID, textField("workload", string(v.Workload)), textField("node", string(v.Node)),
-		shapeFields(v.Shape), v.Phase, textField("daemon", v.Daemon), mirror, textField("keep", v.Keep), timeField("since", v.Since),
+		shapeFields(string(v.ID), v.Shape), v.Phase, textField("daemon", v.Daemon), mirror, textField("keep", v.Keep), timeField("since", v.Since),
 		intField("inflight", v.InFlight), intField("cost", v.DeletionCost))
-}
-
-func shapeFields(s autoscaler.Shape) string {
-	tolerates := make([]string, len(s.Tolerations))
-	for i, t := range s.Tolerations {
-		tolerates[i] = t.Key
-		if t.Key == "" {
-			tolerates[i] = "*"
-		}
-		if !t.Exists {
-			tolerates[i] += "=" + t.Value
-		}
-		if t.Effect != "" {
-			tolerates[i] += ":" + t.Effect
-		}
-	}
-	return resourceFields(s.Needs) + labelField("selector", s.Selector) + textField("tolerates", strings.Join(tolerates, ","))
 }
 
 func resourceFields(r autoscaler.Resources) string {
 	return fmt.Sprintf(" cpu=%dm mem=%d pods=%d", r.CPU, r.Memory, r.Pods)
 }
 
-func labelField(key string, labels []autoscaler.Label) string {
+func labelField(key string, labels fit.Labels) string {
 	parts := make([]string, len(labels))
 	for i, l := range labels {
 		parts[i] = l.Key + "=" + l.Value
@@ -154,7 +181,7 @@ func labelField(key string, labels []autoscaler.Label) string {
 func taintField(taints []autoscaler.Taint) string {
 	parts := make([]string, len(taints))
 	for i, t := range taints {
-		parts[i] = t.Key + "=" + t.Value + ":" + t.Effect
+		parts[i] = t.Key + "=" + t.Value + ":" + effectName(t.Effect)
 	}
 	return textField("taints", strings.Join(parts, ","))
 }

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/fit"
 )
 
 // Scenario is a set of records. The zero value is empty.
@@ -36,7 +38,7 @@ func (s *Scenario) Add(text string) error {
 	return nil
 }
 
-var kinds = []string{"now", "pool", "node", "workload", "demand", "signal", "floor", "daemon", "pod", "memo", "empty"}
+var kinds = []string{"now", "pool", "node", "workload", "demand", "signal", "floor", "daemon", "buffer", "pod", "namespace", "price-cap", "memo", "node-memo", "bought"}
 
 func (s *Scenario) put(r *record) error {
 	if r.kind == "gone" {
@@ -53,7 +55,7 @@ func (s *Scenario) put(r *record) error {
 	}
 	id := identity{r.kind, r.name}
 	switch r.kind {
-	case "now":
+	case "now", "price-cap":
 		id.name = ""
 	case "signal", "floor":
 		id.name += " of " + r.fields["workload"] // each workload has names of its own
@@ -79,7 +81,7 @@ func (s *Scenario) remove(kind, name string) error {
 
 // State is what the records say. Memo is empty unless records give it.
 func (s *Scenario) State() (autoscaler.State, error) {
-	b := builder{pools: map[string]int{}, workloads: map[string]int{}, pods: map[autoscaler.PodID]int{}}
+	b := builder{rules: map[string]*fit.Pod{}, pools: map[string]int{}, workloads: map[string]int{}, pods: map[autoscaler.PodID]int{}}
 	for _, kind := range kinds {
 		for _, r := range s.records {
 			if r == nil || r.kind != kind {
@@ -106,7 +108,8 @@ type builder struct {
 	s                autoscaler.State
 	pools, workloads map[string]int
 	pods             map[autoscaler.PodID]int
-	untold           []bool // by pool: its target is not given
+	rules            map[string]*fit.Pod // by key
+	untold           []bool              // by pool: its target is not given
 }
 
 func (b *builder) sort() {
@@ -116,8 +119,31 @@ func (b *builder) sort() {
 	slices.SortFunc(s.Workloads, func(a, b autoscaler.Workload) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	slices.SortFunc(s.Pods, func(a, b autoscaler.Pod) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	slices.SortFunc(s.Daemons, func(a, b autoscaler.Daemon) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(s.Buffers, func(a, b autoscaler.Buffer) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(s.Namespaces, func(a, b autoscaler.Namespace) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Memo.Workloads, func(a, b autoscaler.WorkloadMemo) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	slices.SortFunc(s.Memo.Bought, func(a, b autoscaler.Bought) int { return strings.Compare(string(a.Pool), string(b.Pool)) })
 	slices.SortFunc(s.Memo.Nodes, func(a, b autoscaler.NodeMemo) int { return strings.Compare(string(a.ID), string(b.ID)) })
+}
+
+// parseMachines reads "cart*2+web*1;cart*3": what each of two machines was bought for.
+func parseMachines(s string) (list []autoscaler.Contents, err error) {
+	for _, machine := range strings.Split(s, ";") {
+		var c autoscaler.Contents
+		for _, part := range strings.Split(machine, "+") {
+			if part == "" {
+				continue
+			}
+			name, times, _ := strings.Cut(part, "*")
+			n, err := strconv.Atoi(times)
+			if err != nil || n < 1 || n > mostPods {
+				return nil, errors.New("not machines such as cart*2+web*1;cart*3")
+			}
+			c = append(c, autoscaler.Holding{For: name, Count: n})
+		}
+		list = append(list, c)
+	}
+	return list, nil
 }
 
 func (b *builder) add(r *record) error {
@@ -139,13 +165,26 @@ func (b *builder) add(r *record) error {
 	case "floor":
 		return b.floor(r)
 	case "daemon":
-		b.s.Daemons = append(b.s.Daemons, autoscaler.Daemon{ID: r.name, Shape: r.shape()})
+		b.s.Daemons = append(b.s.Daemons, autoscaler.Daemon{ID: r.name, Shape: b.shape(r)})
+	case "buffer":
+		b.s.Buffers = append(b.s.Buffers, autoscaler.Buffer{ID: r.name, Shape: b.shape(r), Count: r.count("count", 1)})
+	case "namespace":
+		b.s.Namespaces = append(b.s.Namespaces, autoscaler.Namespace{Name: r.name, Labels: r.labels("labels")})
+	case "price-cap":
+		cap, err := parseAmount(r.name)
+		b.s.PriceCap = cap
+		return err
 	case "pod":
 		return b.pod(r)
 	case "memo":
 		return b.memo(r)
-	case "empty":
-		b.s.Memo.Nodes = append(b.s.Memo.Nodes, autoscaler.NodeMemo{ID: autoscaler.NodeID(r.name), EmptySince: r.time("since")})
+	case "bought":
+		b.s.Memo.Bought = append(b.s.Memo.Bought, autoscaler.Bought{Pool: autoscaler.PoolID(r.name), Machines: field(r, "machines", nil, parseMachines)})
+	case "node-memo":
+		b.s.Memo.Nodes = append(b.s.Memo.Nodes, autoscaler.NodeMemo{
+			ID: autoscaler.NodeID(r.name), EmptySince: r.time("since"), UnreadySince: r.time("unready"),
+			Leaving: autoscaler.LeaveReason(r.text("leaving")), Tried: r.time("tried"),
+		})
 	}
 	return nil
 }

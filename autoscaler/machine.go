@@ -1,0 +1,102 @@
+package autoscaler
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/wholescale/wholescale/autoscaler/fit"
+)
+
+// The ways between this package's nodes and pods and those that package fit knows.
+
+// pod is what the scheduler looks at.
+func (s *Shape) pod() *fit.Pod {
+	if s.Rules != nil {
+		return s.Rules
+	}
+	return &fit.Pod{Needs: amounts(Resources{CPU: s.Needs.CPU, Memory: s.Needs.Memory}, nil)}
+}
+
+// amounts joins resources that have a field with those that have none, sorted by name.
+func amounts(r Resources, extended fit.Amounts) fit.Amounts {
+	list := make(fit.Amounts, 0, 3+len(extended))
+	for _, a := range []fit.Amount{{Name: fit.CPU, Value: r.CPU}, {Name: fit.Memory, Value: r.Memory}, {Name: fit.Pods, Value: r.Pods}} {
+		if a.Value != 0 {
+			list = append(list, a)
+		}
+	}
+	list = append(list, extended...)
+	slices.SortFunc(list, func(a, b fit.Amount) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// machines are the nodes as the scheduler sees them, or will once they are there.
+func (v *view) machineOf(n *Node) fit.Node {
+	m := fit.Node{Name: string(n.ID), Labels: n.Labels, Taints: n.Taints, Unschedulable: n.Cordoned, Allocatable: amounts(n.Allocatable, n.Extended)}
+	if n.Phase == Coming {
+		return v.named(&m, string(n.ID))
+	}
+	return m
+}
+
+// named is a machine that is not there yet with the host name that it will have.
+func (v *view) named(m *fit.Node, name string) fit.Node {
+	out := *m
+	out.Name = name
+	i, there := slices.BinarySearchFunc(m.Labels, fit.LabelHostname, func(l Label, key string) int { return strings.Compare(l.Key, key) })
+	if !there {
+		out.Labels = slices.Insert(slices.Clone(m.Labels), i, Label{Key: fit.LabelHostname, Value: name})
+	}
+	return out
+}
+
+func offerOf(p *Pool) fit.Node {
+	return fit.Node{Labels: p.Labels, Taints: p.Taints, Allocatable: amounts(p.Allocatable, p.Extended)}
+}
+
+// runs says that nothing of a pod of the shape and the machine alone keeps them apart.
+func runs(shape *Shape, machine *fit.Node) bool { return fit.Runs(shape.pod(), machine) == fit.None }
+
+// indexed is the cluster as package fit knows it: nodes by their position, pods by class. It is made when it is first
+// asked for, as most plans have nothing to place.
+func (v *view) indexed(s *State) *fit.Cluster {
+	if v.cluster != nil {
+		return v.cluster
+	}
+	namespaces := make(map[string]fit.Labels, len(s.Namespaces))
+	for _, n := range s.Namespaces {
+		namespaces[n.Name] = n.Labels
+	}
+	v.cluster, v.classes = fit.NewCluster(namespaces), map[*fit.Pod]int{}
+	for k := range s.Daemons {
+		v.daemonClasses = append(v.daemonClasses, v.classOf(s, &s.Daemons[k].Shape))
+	}
+	for i := range v.machines {
+		v.cluster.AddNode(v.machines[i])
+	}
+	for i := range s.Nodes {
+		for _, k := range v.podsOn[i] {
+			v.cluster.Add(v.classOf(s, &s.Pods[k].Shape), i, 1)
+		}
+		for k := range s.Daemons {
+			if runs(&s.Daemons[k].Shape, &v.machines[i]) && !v.hasDaemon(s, i, s.Daemons[k].ID) {
+				v.cluster.Add(v.daemonClasses[k], i, 1)
+			}
+		}
+	}
+	return v.cluster
+}
+
+// classOf is the class of a shape. Pods that are equal share what Rules points to, so that most are found by that.
+func (v *view) classOf(s *State, shape *Shape) int {
+	c := v.indexed(s)
+	if shape.Rules == nil {
+		return c.Class(*shape.pod())
+	}
+	class, ok := v.classes[shape.Rules]
+	if !ok {
+		class = c.Class(*shape.Rules)
+		v.classes[shape.Rules] = class
+	}
+	return class
+}

@@ -1,0 +1,154 @@
+package autoscaler
+
+import (
+	"hash/fnv"
+	"slices"
+	"strconv"
+
+	"github.com/wholescale/wholescale/autoscaler/fit"
+)
+
+// Bought is what the machines of a pool that are coming were bought for. Each plan packs anew, and two packings of like
+// price may differ; without this memory a pod could take the room that was bought for another one, for which a second
+// machine would then be bought.
+type Bought struct {
+	Pool     PoolID
+	Machines []Contents // in the order in which they were bought
+}
+
+// Contents is what one machine is to hold, by whom it is for.
+type Contents []Holding
+
+// Holding is a number of pods: of a workload, of a buffer, or of equal pods of nobody's.
+type Holding struct {
+	For   string
+	Count int
+}
+
+// holder names an ask across plans.
+func (p *placer) holder(a *ask) string {
+	switch {
+	case a.workload >= 0:
+		return string(p.s.Workloads[a.workload].ID)
+	case a.buffer != "":
+		return "buffer:" + a.buffer
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(a.shape.pod().Key()))
+	return "pods:" + strconv.FormatUint(h.Sum64(), 16)
+}
+
+// keep gives pods the room that was bought for them on machines that are coming, as far as there are such pods still. What
+// they are given is in the cluster until release, and taken off the counts of the asks.
+func (p *placer) keep(asks []ask, spots [][]Spot) {
+	byHolder := make(map[string]int, len(asks))
+	for i := range asks {
+		byHolder[p.holder(&asks[i])] = i
+	}
+	for k := range p.s.Pools {
+		at, found := slices.BinarySearchFunc(p.s.Memo.Bought, p.s.Pools[k].ID, func(b Bought, id PoolID) int { return compareText(b.Pool, id) })
+		if !found {
+			continue
+		}
+		coming := p.v.coming(p.s, k)
+		for n, contents := range p.s.Memo.Bought[at].Machines {
+			if n == len(coming) {
+				break
+			}
+			for _, h := range contents {
+				if i, ok := byHolder[h.For]; ok {
+					p.keepOn(coming[n], &asks[i], &spots[i], h.Count)
+				}
+			}
+		}
+	}
+}
+
+func (p *placer) keepOn(node int, a *ask, spots *[]Spot, count int) {
+	n := min(count, a.count, p.roomFor(node, a))
+	if n <= 0 || !runs(a.shape, &p.v.machines[node]) {
+		return
+	}
+	a.count -= n
+	p.v.indexed(p.s).Add(a.class, node, n)
+	p.kept = append(p.kept, kept{node: node, class: a.class, count: n})
+	p.onNode(a, spots, node, n)
+}
+
+func (p *placer) roomFor(node int, a *ask) int {
+	free := p.v.free[node]
+	for _, k := range p.kept {
+		if k.node == node {
+			free = free.Minus(needsOf(p.v.cluster.Pod(k.class)).Times(k.count))
+		}
+	}
+	return free.Count(a.shape.Needs, a.count)
+}
+
+// kept is room on a coming machine that has been given away.
+type kept struct{ node, class, count int }
+
+// release takes out of the cluster again what is only planned.
+func (p *placer) release() {
+	for _, k := range p.kept {
+		p.v.cluster.Add(k.class, k.node, -k.count)
+	}
+	p.kept = nil
+}
+
+func needsOf(pod *fit.Pod) Resources {
+	return Resources{CPU: pod.Needs.Get(fit.CPU), Memory: pod.Needs.Get(fit.Memory), Pods: 1}
+}
+
+// coming are the positions of a pool's machines that are on their way, soonest first.
+func (v *view) coming(s *State, pool int) []int {
+	var list []int
+	for i := range s.Nodes {
+		if v.poolOf[i] == int32(pool) && s.Nodes[i].Phase == Coming && !s.Nodes[i].overdue(s.Now) && !v.surplus[i] && !s.Nodes[i].Cordoned {
+			list = append(list, i)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b int) int { return s.Nodes[a].Due.Compare(s.Nodes[b].Due) })
+	return list
+}
+
+// holdings is what is on coming machines, and on those to be bought, after this plan.
+func (p *placer) holdings() []Bought {
+	var all []Bought
+	for k := range p.s.Pools {
+		var machines []Contents
+		for _, node := range p.v.coming(p.s, k) {
+			machines = append(machines, p.contents[node])
+		}
+		for i := range p.machines {
+			if p.machines[i].pool == k {
+				machines = append(machines, p.machines[i].holds)
+			}
+		}
+		if len(machines) > 0 {
+			all = append(all, Bought{Pool: p.s.Pools[k].ID, Machines: machines})
+		}
+	}
+	return all
+}
+
+// add notes pods of a holder.
+func (c Contents) add(holder string, n int) Contents {
+	for i := range c {
+		if c[i].For == holder {
+			c[i].Count += n
+			return c
+		}
+	}
+	return append(c, Holding{holder, n})
+}
+
+func compareText[T ~string](a, b T) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
