@@ -9,8 +9,8 @@ import (
 
 // The ways between this package's nodes and pods and those that package fit knows.
 
-// pod is what the scheduler looks at.
-func (s *Shape) pod() *fit.Pod {
+// Pod is what the scheduler looks at of a pod of the shape.
+func (s *Shape) Pod() *fit.Pod {
 	if s.Rules != nil {
 		return s.Rules
 	}
@@ -55,7 +55,7 @@ func offerOf(p *Pool) fit.Node {
 }
 
 // runs says that nothing of a pod of the shape and the machine alone keeps them apart.
-func runs(shape *Shape, machine *fit.Node) bool { return fit.Runs(shape.pod(), machine) == fit.None }
+func runs(shape *Shape, machine *fit.Node) bool { return fit.Runs(shape.Pod(), machine) == fit.None }
 
 // indexed is the cluster as package fit knows it: nodes by their position, pods by class. It is made when it is first
 // asked for, as most plans have nothing to place.
@@ -91,7 +91,7 @@ func (v *view) indexed(s *State) *fit.Cluster {
 func (v *view) classOf(s *State, shape *Shape) int {
 	c := v.indexed(s)
 	if shape.Rules == nil {
-		return c.Class(*shape.pod())
+		return c.Class(*shape.Pod())
 	}
 	class, ok := v.classes[shape.Rules]
 	if !ok {

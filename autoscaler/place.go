@@ -369,7 +369,7 @@ func (p *placer) against(a *ask, said fit.Refusal) string {
 	}
 	nearest := fit.NodeMismatch
 	for k := range p.s.Pools {
-		why := fit.Runs(a.shape.pod(), &p.v.offers[k])
+		why := fit.Runs(a.shape.Pod(), &p.v.offers[k])
 		if why == fit.None {
 			why = fit.NoRoom
 		}
@@ -384,7 +384,7 @@ func (p *placer) barred(k int, shape *Shape) Reason {
 	capped, left := p.capLeft(pool.PriceCap, k)
 	allCapped, all := p.capLeft(p.s.PriceCap, -1)
 	switch {
-	case !p.v.fresh[k].Holds(shape.Needs) || fit.Runs(shape.pod(), &p.v.offers[k]) != fit.None:
+	case !p.v.fresh[k].Holds(shape.Needs) || fit.Runs(shape.Pod(), &p.v.offers[k]) != fit.None:
 	case pool.Unknown != "":
 		return Reason{Rule: PoolsUnknown, Subject: string(pool.ID)}
 	case pool.StockOut != "":

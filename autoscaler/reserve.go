@@ -34,7 +34,7 @@ func (p *placer) holder(a *ask) string {
 		return "buffer:" + a.buffer
 	}
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(a.shape.pod().Key()))
+	_, _ = h.Write([]byte(a.shape.Pod().Key()))
 	return "pods:" + strconv.FormatUint(h.Sum64(), 16)
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/fit"
 )
 
 // pod is the model of one.
@@ -124,9 +125,9 @@ func (s *simulation) roomiest(w *workload) *node {
 	return best
 }
 
-// tolerated: the seed of the model knows node selectors only; taints are the pools' that everybody here bears.
+// tolerated: the model knows what of a pod and a node alone keeps them apart, and not the rules between pods.
 func tolerated(w *workload, p *pool) bool {
-	return !slices.ContainsFunc(w.Shape.Selector, func(l autoscaler.Label) bool { return !slices.Contains(p.Labels, l) })
+	return fit.Runs(w.Shape.Pod(), &fit.Node{Labels: p.Labels, Taints: p.Taints}) == fit.None
 }
 
 func (s *simulation) free(n *node) autoscaler.Resources {

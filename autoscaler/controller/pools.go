@@ -11,8 +11,11 @@ import (
 
 	"go.uber.org/zap"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/wholescale/wholescale/api/v1alpha1"
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/fit"
 	"github.com/wholescale/wholescale/cloudprovider"
 )
 
@@ -250,12 +253,17 @@ func (p *pools) pool(now time.Time, object *v1alpha1.NodePool) autoscaler.Pool {
 	labels := map[string]string{v1alpha1.LabelPool: object.Name}
 	maps.Copy(labels, offer.Labels)
 	maps.Copy(labels, s.Labels)
-	pool.Labels = labelList(labels)
+	pool.Labels = fit.NewLabels(labels)
+	addTaint := func(key, value, effect string) {
+		if e, binds := effectOf(corev1.TaintEffect(effect)); binds {
+			pool.Taints = append(pool.Taints, autoscaler.Taint{Key: key, Value: value, Effect: e})
+		}
+	}
 	for _, t := range offer.Taints {
-		pool.Taints = append(pool.Taints, autoscaler.Taint(t))
+		addTaint(t.Key, t.Value, t.Effect)
 	}
 	for _, t := range s.Taints {
-		pool.Taints = append(pool.Taints, autoscaler.Taint{Key: t.Key, Value: t.Value, Effect: string(t.Effect)})
+		addTaint(t.Key, t.Value, string(t.Effect))
 	}
 	if offer.PriceKnown {
 		pool.PricePerHour = offer.PricePerHour

@@ -30,6 +30,7 @@ func look(w *world, p *pools, written *writtenScales, now time.Time) *picture {
 	pic := &picture{
 		pools: map[autoscaler.PoolID]*v1alpha1.NodePool{}, nodeName: map[autoscaler.NodeID]string{}, instance: map[autoscaler.NodeID]string{},
 	}
+	w.lookAgain()
 	pic.adopted = w.adopt()
 	written.keep(pic.adopted)
 	for _, a := range pic.adopted {
@@ -48,6 +49,9 @@ func look(w *world, p *pools, written *writtenScales, now time.Time) *picture {
 	pic.addPods(w)
 	for _, d := range w.daemons {
 		pic.cluster.Daemons = append(pic.cluster.Daemons, d)
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.namespaces)) {
+		pic.cluster.Namespaces = append(pic.cluster.Namespaces, autoscaler.Namespace{Name: name, Labels: w.namespaces[name]})
 	}
 	slices.SortFunc(pic.cluster.Daemons, func(a, b autoscaler.Daemon) int { return cmp.Compare(a.ID, b.ID) })
 	return pic

@@ -13,6 +13,7 @@ import (
 
 	"github.com/wholescale/wholescale/api/v1alpha1"
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/fit"
 )
 
 // What a replica is planned with when its template does not say; status shows it. A pod without requests still uses
@@ -56,7 +57,7 @@ func translatePod(p *corev1.Pod) *podRecord {
 	r := &podRecord{
 		Pod: autoscaler.Pod{
 			ID: autoscaler.PodID(p.Namespace + "/" + p.Name), Node: autoscaler.NodeID(p.Spec.NodeName),
-			Shape: shapeOf(&p.Spec), Since: p.CreationTimestamp.Time,
+			Shape: shapeOf(FitPod(p, Lookup{})), Since: p.CreationTimestamp.Time,
 		},
 		namespace: p.Namespace, name: p.Name, labels: p.Labels, ip: p.Status.PodIP,
 	}
@@ -66,6 +67,9 @@ func translatePod(p *corev1.Pod) *podRecord {
 			r.Daemon = p.Namespace + "/" + owner.Name
 		}
 	}
+	if claims(&p.Spec) {
+		r.claimed = p
+	}
 	_, r.Mirror = p.Annotations[corev1.MirrorPodAnnotationKey]
 	r.DeletionCost, _ = strconv.Atoi(p.Annotations[v1alpha1.AnnotationDeletionCost])
 	switch {
@@ -73,6 +77,8 @@ func translatePod(p *corev1.Pod) *podRecord {
 		r.Keep = "annotation do-not-disrupt"
 	case r.controller == "":
 		r.Keep = "no controller would replace it"
+	case localStorage(p) != "":
+		r.Keep = "volume " + localStorage(p) + " would be lost"
 	}
 	for i := range p.Spec.Containers {
 		for _, port := range p.Spec.Containers[i].Ports {
@@ -114,76 +120,48 @@ func podPhase(p *corev1.Pod) (phase autoscaler.Phase, ready bool) {
 	return autoscaler.Starting, false
 }
 
-// shapeOf is what the scheduler counts for a pod: the sum of its containers and sidecars, or its largest init container
-// with the sidecars before it, and its overhead.
-func shapeOf(spec *corev1.PodSpec) autoscaler.Shape {
-	var sum, sidecars, initial autoscaler.Resources
-	for i := range spec.InitContainers {
-		c := &spec.InitContainers[i]
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			sidecars = sidecars.Plus(amount(c.Resources.Requests))
-			continue
+// shapeOf is what a pod asks of a node, with the two amounts that the core reckons with by themselves.
+func shapeOf(f fit.Pod) autoscaler.Shape {
+	return autoscaler.Shape{Needs: autoscaler.Resources{CPU: f.Needs.Get(fit.CPU), Memory: f.Needs.Get(fit.Memory), Pods: 1}, Rules: &f}
+}
+
+// claims says that a pod has volumes whose place is said by other objects.
+func claims(spec *corev1.PodSpec) bool {
+	return slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil })
+}
+
+// localStorage is the name of a volume that would be lost with the pod; Cluster Autoscaler's annotations say that it may.
+func localStorage(p *corev1.Pod) string {
+	const prefix = "cluster-autoscaler.kubernetes.io/"
+	if p.Annotations[prefix+"safe-to-evict"] == "true" {
+		return ""
+	}
+	safe := strings.Split(p.Annotations[prefix+"safe-to-evict-local-volumes"], ",")
+	for i := range p.Spec.Volumes {
+		v := &p.Spec.Volumes[i]
+		lost := v.HostPath != nil || v.EmptyDir != nil && v.EmptyDir.Medium != corev1.StorageMediumMemory
+		if lost && !slices.Contains(safe, v.Name) {
+			return v.Name
 		}
-		initial = most(initial, sidecars.Plus(amount(c.Resources.Requests)))
 	}
-	for i := range spec.Containers {
-		sum = sum.Plus(amount(spec.Containers[i].Resources.Requests))
-	}
-	needs := most(sum.Plus(sidecars), initial).Plus(amount(spec.Overhead))
-	needs.Pods = 1
-	return autoscaler.Shape{Needs: needs, Selector: labelList(spec.NodeSelector), Tolerations: tolerations(spec.Tolerations)}
-}
-
-func amount(r corev1.ResourceList) autoscaler.Resources {
-	return autoscaler.Resources{CPU: r.Cpu().MilliValue(), Memory: r.Memory().Value()}
-}
-
-func most(a, b autoscaler.Resources) autoscaler.Resources {
-	return autoscaler.Resources{CPU: max(a.CPU, b.CPU), Memory: max(a.Memory, b.Memory)}
-}
-
-func labelList(m map[string]string) []autoscaler.Label {
-	list := make([]autoscaler.Label, 0, len(m))
-	for k, v := range m {
-		list = append(list, autoscaler.Label{Key: k, Value: v})
-	}
-	slices.SortFunc(list, func(a, b autoscaler.Label) int { return strings.Compare(a.Key, b.Key) })
-	return list
-}
-
-func tolerations(list []corev1.Toleration) []autoscaler.Toleration {
-	var all []autoscaler.Toleration
-	for _, t := range list {
-		all = append(all, autoscaler.Toleration{
-			Key: t.Key, Value: t.Value, Effect: string(t.Effect), Exists: t.Operator == corev1.TolerationOpExists,
-		})
-	}
-	return all
+	return ""
 }
 
 func translateNode(n *corev1.Node) *nodeRecord {
+	f, settling := FitSettledNode(n)
 	r := &nodeRecord{
 		Node: autoscaler.Node{
-			ID: autoscaler.NodeID(n.Name), Labels: labelList(n.Labels), Cordoned: n.Spec.Unschedulable,
-			Allocatable: autoscaler.Resources{
-				CPU: n.Status.Allocatable.Cpu().MilliValue(), Memory: n.Status.Allocatable.Memory().Value(), Pods: n.Status.Allocatable.Pods().Value(),
-			},
+			ID: autoscaler.NodeID(n.Name), Labels: f.Labels, Taints: f.Taints, Cordoned: n.Spec.Unschedulable,
+			Allocatable: autoscaler.Resources{CPU: f.Allocatable.Get(fit.CPU), Memory: f.Allocatable.Get(fit.Memory), Pods: f.Allocatable.Get(fit.Pods)},
+			Extended:    furtherAmounts(f.Allocatable),
 		},
-		providerID: n.Spec.ProviderID, poolLabel: n.Labels[v1alpha1.LabelPool],
+		providerID: n.Spec.ProviderID, poolLabel: n.Labels[v1alpha1.LabelPool], settling: settling,
 	}
 	if doNotDisrupt(n.Annotations) || n.Annotations["cluster-autoscaler.kubernetes.io/scale-down-disabled"] == "true" {
 		r.Keep = "annotation on the node says to keep it"
 	}
 	for _, t := range n.Spec.Taints {
-		switch {
-		case t.Key == v1alpha1.TaintDraining:
-			r.Draining = true
-		case t.Key == corev1.TaintNodeUnschedulable: // the cordon's own: Cordoned says it
-		case strings.HasPrefix(t.Key, "node.kubernetes.io/"), t.Key == "node.cloudprovider.kubernetes.io/uninitialized":
-			r.settling = true
-		default:
-			r.Taints = append(r.Taints, autoscaler.Taint{Key: t.Key, Value: t.Value, Effect: string(t.Effect)})
-		}
+		r.Draining = r.Draining || t.Key == v1alpha1.TaintDraining
 	}
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeReady {
@@ -191,6 +169,11 @@ func translateNode(n *corev1.Node) *nodeRecord {
 		}
 	}
 	return r
+}
+
+// furtherAmounts are those that the core has no field for.
+func furtherAmounts(a fit.Amounts) fit.Amounts {
+	return slices.DeleteFunc(slices.Clone(a), func(a fit.Amount) bool { return a.Name == fit.CPU || a.Name == fit.Memory || a.Name == fit.Pods })
 }
 
 func translateDeployment(d *appsv1.Deployment) *target {
@@ -204,16 +187,11 @@ func translateStatefulSet(s *appsv1.StatefulSet) *target {
 func newTarget(kind string, meta *metav1.ObjectMeta, replicas *int32, template *corev1.PodTemplateSpec) *target {
 	t := &target{
 		id: workloadID(kind, meta.Namespace, meta.Name), namespace: meta.Namespace, name: meta.Name, kind: kind, uid: string(meta.UID),
-		replicas: 1, shape: shapeOf(&template.Spec), annotations: meta.Annotations, podLabels: template.Labels, portsByName: map[string]int32{},
+		replicas: 1, annotations: meta.Annotations, podLabels: template.Labels, portsByName: map[string]int32{}, template: template,
 	}
+	t.look(Lookup{})
 	if replicas != nil {
 		t.replicas = int(*replicas)
-	}
-	if t.shape.Needs.CPU == 0 {
-		t.shape.Needs.CPU, t.defaulted = defaultCPU, true
-	}
-	if t.shape.Needs.Memory == 0 {
-		t.shape.Needs.Memory, t.defaulted = defaultMemory, true
 	}
 	for i := range template.Spec.Containers {
 		for _, p := range template.Spec.Containers[i].Ports {
@@ -226,11 +204,18 @@ func newTarget(kind string, meta *metav1.ObjectMeta, replicas *int32, template *
 	return t
 }
 
-func translateDaemonSet(d *appsv1.DaemonSet) autoscaler.Daemon {
-	shape := shapeOf(&d.Spec.Template.Spec)
-	// The DaemonSet controller lets its pods bear the taints of a node's condition.
-	for _, key := range []string{"not-ready", "unreachable", "disk-pressure", "memory-pressure", "pid-pressure", "unschedulable"} {
-		shape.Tolerations = append(shape.Tolerations, autoscaler.Toleration{Key: "node.kubernetes.io/" + key, Exists: true})
+// look finds out what one pod of the target asks for, and assumes something where its template does not say.
+func (t *target) look(l Lookup) {
+	f := FitTemplate(t.namespace, t.template, l)
+	for _, least := range []fit.Amount{{Name: fit.CPU, Value: defaultCPU}, {Name: fit.Memory, Value: defaultMemory}} {
+		if f.Needs.Get(least.Name) == 0 {
+			f.Needs, t.defaulted = append(f.Needs, least), true
+		}
 	}
-	return autoscaler.Daemon{ID: keyOf(d), Shape: shape}
+	slices.SortFunc(f.Needs, func(a, b fit.Amount) int { return strings.Compare(a.Name, b.Name) })
+	t.shape = shapeOf(f)
+}
+
+func translateDaemonSet(d *appsv1.DaemonSet) autoscaler.Daemon {
+	return autoscaler.Daemon{ID: keyOf(d), Shape: shapeOf(FitDaemon(d, Lookup{}))}
 }

@@ -43,7 +43,7 @@ func TestAPodsShapeIsWhatTheSchedulerCounts(t *testing.T) {
 		{"overhead comes on top", corev1.PodSpec{Containers: main, Overhead: requests("10m", "1Gi")}, 610, 3 << 30},
 	} {
 		want := autoscaler.Resources{CPU: c.cpu, Memory: c.memory, Pods: 1}
-		if got := shapeOf(&c.spec).Needs; got != want {
+		if got := shapeOf(FitPod(&corev1.Pod{Spec: c.spec}, Lookup{})).Needs; got != want {
 			t.Errorf("%s: %+v, not %+v", c.name, got, want)
 		}
 	}
@@ -64,6 +64,7 @@ func TestMarksThatKeepAPod(t *testing.T) {
 		{"karpenter.sh/do-not-disrupt", "true", owned, "annotation do-not-disrupt"},
 		{"cluster-autoscaler.kubernetes.io/safe-to-evict", "false", owned, "annotation do-not-disrupt"},
 		{"cluster-autoscaler.kubernetes.io/safe-to-evict", "true", owned, ""},
+		{"local", "", owned, "volume scratch would be lost"},
 	} {
 		r := translatePod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{OwnerReferences: c.owners, Annotations: map[string]string{c.key: c.value}}})
 		if r.Keep != c.keep {

@@ -9,6 +9,8 @@ import (
 	"go.uber.org/zap"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,6 +22,7 @@ import (
 
 	"github.com/wholescale/wholescale/api/v1alpha1"
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/fit"
 )
 
 // syncTimeout is how long the first lists may take before we say that something is wrong.
@@ -49,6 +52,17 @@ func watch(ctx context.Context, wg *sync.WaitGroup, client kubernetes.Interface,
 		{"nodes", core.Nodes().Informer(), handler(
 			func(n *corev1.Node) { put(w, w.nodes, n.Name, translateNode(n)) },
 			func(key string) { drop(w, w.nodes, key) })},
+		{"namespaces", core.Namespaces().Informer(), handler(
+			func(n *corev1.Namespace) { put(w, w.namespaces, n.Name, fit.NewLabels(n.Labels)) },
+			func(key string) { drop(w, w.namespaces, key) })},
+		{"persistentvolumeclaims", core.PersistentVolumeClaims().Informer(), handler(
+			func(c *corev1.PersistentVolumeClaim) { put(w, w.named.claims, keyOf(c), c) }, func(key string) { drop(w, w.named.claims, key) })},
+		{"persistentvolumes", core.PersistentVolumes().Informer(), handler(
+			func(v *corev1.PersistentVolume) { put(w, w.named.volumes, v.Name, v) }, func(key string) { drop(w, w.named.volumes, key) })},
+		{"storageclasses", typed.Storage().V1().StorageClasses().Informer(), handler(
+			func(c *storagev1.StorageClass) { put(w, w.named.classes, c.Name, c) }, func(key string) { drop(w, w.named.classes, key) })},
+		{"priorityclasses", typed.Scheduling().V1().PriorityClasses().Informer(), handler(
+			func(c *schedulingv1.PriorityClass) { put(w, w.named.priorities, c.Name, c) }, func(key string) { drop(w, w.named.priorities, key) })},
 		{"services", core.Services().Informer(), handler(w.putService, func(key string) { drop(w, w.services, key) })},
 		{"poddisruptionbudgets", typed.Policy().V1().PodDisruptionBudgets().Informer(), handler(w.putBudget, func(key string) { drop(w, w.budgets, key) })},
 		{"horizontalpodautoscalers", typed.Autoscaling().V2().HorizontalPodAutoscalers().Informer(), handler(w.putRival, func(key string) { drop(w, w.rivals, key) })},

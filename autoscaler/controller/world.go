@@ -7,10 +7,13 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/wholescale/wholescale/api/v1alpha1"
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/fit"
 )
 
 // world is what the API server says, by "namespace/name", translated once for each change and not once for each look.
@@ -27,6 +30,10 @@ type world struct {
 	services    map[string]service
 	autoscalers map[string]*v1alpha1.PodAutoscaler
 	pools       map[string]*v1alpha1.NodePool
+	// named are what pods name; namespaces have their labels.
+	named      volumes
+	namespaces map[string]fit.Labels
+	shapes     shapes
 
 	// changed has a token while something has changed that the loop has not looked at.
 	changed chan struct{}
@@ -43,6 +50,7 @@ type podRecord struct {
 	ip              string
 	ports           []int32
 	ready           bool
+	claimed         *corev1.Pod // the pod itself when it has volumes that are claimed
 }
 
 // nodeRecord is a Node without what only the provider knows (pool and instance).
@@ -68,6 +76,7 @@ type target struct {
 	podLabels       labels.Set
 	port            int32 // the first container port; 0 when there is none
 	portsByName     map[string]int32
+	template        *corev1.PodTemplateSpec
 }
 
 type budget struct {
@@ -90,7 +99,12 @@ func newWorld() *world {
 		pods: map[string]*podRecord{}, nodes: map[string]*nodeRecord{}, targets: map[autoscaler.WorkloadID]*target{},
 		owners: map[string]string{}, daemons: map[string]autoscaler.Daemon{}, budgets: map[string]budget{},
 		rivals: map[string]rival{}, services: map[string]service{}, autoscalers: map[string]*v1alpha1.PodAutoscaler{},
-		pools: map[string]*v1alpha1.NodePool{}, changed: make(chan struct{}, 1), podChanged: func(autoscaler.WorkloadID, *podRecord, bool) {},
+		named: volumes{
+			claims: map[string]*corev1.PersistentVolumeClaim{}, volumes: map[string]*corev1.PersistentVolume{},
+			classes: map[string]*storagev1.StorageClass{}, priorities: map[string]*schedulingv1.PriorityClass{},
+		},
+		namespaces: map[string]fit.Labels{},
+		pools:      map[string]*v1alpha1.NodePool{}, changed: make(chan struct{}, 1), podChanged: func(autoscaler.WorkloadID, *podRecord, bool) {},
 	}
 }
 
@@ -126,6 +140,7 @@ func drop[V any](w *world, m map[string]V, key string) {
 func (w *world) putPod(p *corev1.Pod) {
 	r := translatePod(p)
 	w.mu.Lock()
+	r.Shape = w.shapes.share(r.Shape)
 	old := w.pods[string(r.ID)]
 	if old != nil && old.Phase == r.Phase {
 		// The moment that we saw it bound is finer than the API's whole seconds.
@@ -158,6 +173,7 @@ func (w *world) dropPod(key string) {
 
 func (w *world) putTarget(t *target) {
 	w.mu.Lock()
+	t.shape = w.shapes.share(t.shape)
 	w.targets[t.id] = t
 	w.mu.Unlock()
 	w.nudge()
