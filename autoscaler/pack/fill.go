@@ -67,7 +67,8 @@ type mixer struct {
 	took      []int32
 	active    []int32
 	classLeft []int32
-	best      []int32
+	score     []float64
+	found     []priced
 }
 
 // prepare makes the tables that fill and cheapest look at.
@@ -81,7 +82,6 @@ func (m *mixer) prepare() {
 		}
 	}
 	m.took = make([]int32, len(m.wants))
-	m.best = make([]int32, len(m.wants))
 	m.classLeft = make([]int32, m.classes)
 	for factor := 1.0; ; factor *= 1.1 {
 		m.tries = m.tries[:0]
@@ -105,6 +105,12 @@ func (m *mixer) may(kind, shape int) bool { return m.fits[kind*len(m.shapes)+sha
 // fill puts pods into a machine of the shape, each time the kind that is worth most for the part of what is left that it
 // takes: what is scarce on the machine is dear. The contents are in took, the value is returned.
 func (m *mixer) fill(s int, worth []float64, left []int) float64 {
+	m.begin(s, worth, left)
+	return m.refill(m.shapes[s].room, worth, left)
+}
+
+// begin empties the machine and finds the kinds that may go in.
+func (m *mixer) begin(s int, worth []float64, left []int) {
 	clear(m.took)
 	m.active = m.active[:0]
 	for c := range m.classLeft {
@@ -119,7 +125,6 @@ func (m *mixer) fill(s int, worth []float64, left []int) float64 {
 			}
 		}
 	}
-	return m.refill(m.shapes[s].room, worth, left)
 }
 
 // refill goes on filling what is left of the room with the active kinds.
