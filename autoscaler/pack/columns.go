@@ -75,7 +75,7 @@ func (m *mixer) solve(lp *master, pool []column, left, rows []int, single []colu
 	for r := range single {
 		single[r] = onRows(single[r], at)
 	}
-	lp.start(single, demand)
+	lp.start(single, demand, nil)
 	for _, c := range pool {
 		if c, ok := m.proper(c, left); ok {
 			lp.cols = append(lp.cols, onRows(c, at))

@@ -67,6 +67,7 @@ type mixer struct {
 	took      []int32
 	active    []int32
 	classLeft []int32
+	best      []int32
 	score     []float64
 	found     []priced
 }
