@@ -11,7 +11,6 @@ func (s *solver) fillPlaces(kinds []kind, comps []*component) []*draft {
 	if s.rules.Places() == 0 {
 		return nil
 	}
-	worth := s.worthOf(kinds, comps)
 	m := &mixer{wants: make([]want, len(kinds)), shapes: make([]shape, 1), fits: make([]bool, len(kinds)), classes: s.classes}
 	for i := range kinds {
 		m.wants[i] = kinds[i].want
@@ -19,13 +18,18 @@ func (s *solver) fillPlaces(kinds []kind, comps []*component) []*draft {
 	m.prepare()
 	left := make([]int, len(kinds))
 	var drafts []*draft
+	var worth []float64
+	again := max(1, (s.rules.Places()+mostLooks-1)/mostLooks)
 	for place := range s.rules.Places() {
+		if place%again == 0 {
+			worth = s.worthOf(kinds, comps, place)
+		}
 		d := s.draftOf(place)
 		for i := range kinds {
 			left[i] = kinds[i].count
 			m.fits[i] = s.mayJoin(d, &kinds[i])
 		}
-		m.shapes[0].room = d.room
+		m.reroom(d.room)
 		for i, n := range m.richest(worth, left) {
 			if n > 0 {
 				s.put(d, &kinds[i], int(n))
@@ -37,6 +41,9 @@ func (s *solver) fillPlaces(kinds []kind, comps []*component) []*draft {
 	}
 	return drafts
 }
+
+// mostLooks is how often the linear program is solved again while places are filled.
+const mostLooks = 4
 
 func (s *solver) draftOf(place int) *draft {
 	d := &draft{place: place, zone: -1, room: vecOf(s.rules.free[place], s.rules.more[place])}
@@ -58,7 +65,7 @@ func (m *mixer) richest(worth []float64, left []int) []int32 {
 			most = value
 			m.best = append(m.best[:0], m.took...)
 		}
-		full := m.shapes[0].room
+		full := m.rooms[0]
 		if share(room[0], full[0]) > share(room[1], full[1]) {
 			high = w
 		} else {
@@ -78,9 +85,9 @@ type stand struct {
 const mostStands = 16
 
 // stands sorts places into a few classes by node class and by the proportion of their room, each with its mean.
-func (s *solver) stands(zone int32) []stand {
+func (s *solver) stands(zone int32, from int) []stand {
 	var places []int
-	for place := range s.rules.Places() {
+	for place := from; place < s.rules.Places(); place++ {
 		d := s.draftOf(place)
 		if d.room[0] > 0 && d.room[1] > 0 && d.room[2] > 0 && (zone < 0 || d.zone == zone) {
 			places = append(places, place)
@@ -112,8 +119,8 @@ func (s *solver) stands(zone int32) []stand {
 	return out
 }
 
-// worthOf solves the linear program over machines to buy and the places that are there, by component.
-func (s *solver) worthOf(kinds []kind, comps []*component) []float64 {
+// worthOf solves the linear program over machines to buy and the places from one on, by component.
+func (s *solver) worthOf(kinds []kind, comps []*component, from int) []float64 {
 	worth := make([]float64, len(kinds))
 	at := make(map[*kind]int, len(kinds))
 	for i := range kinds {
@@ -121,7 +128,7 @@ func (s *solver) worthOf(kinds []kind, comps []*component) []float64 {
 		worth[i] = 1e-3 * s.kindSize(&kinds[i])
 	}
 	for _, c := range comps {
-		for i, v := range s.worthIn(c) {
+		for i, v := range s.worthIn(c, from) {
 			if v > 0 {
 				worth[at[c.kinds[i]]] += v
 			}
@@ -131,7 +138,7 @@ func (s *solver) worthOf(kinds []kind, comps []*component) []float64 {
 }
 
 // worthIn is worthOf for one component: each class of places is a machine that costs nothing and of which there are few.
-func (s *solver) worthIn(c *component) []float64 {
+func (s *solver) worthIn(c *component, from int) []float64 {
 	worth := make([]float64, len(c.kinds))
 	left := make([]int, len(c.kinds))
 	at := make([]int32, len(c.kinds))
@@ -149,7 +156,7 @@ func (s *solver) worthIn(c *component) []float64 {
 	for r := range single {
 		single[r] = onRows(single[r], at)
 	}
-	stands := s.stands(c.zone)
+	stands := s.stands(c.zone, from)
 	limits := make([]int, len(stands))
 	for k := range stands {
 		limits[k] = stands[k].n
@@ -192,7 +199,7 @@ func (s *solver) onStand(lp *master, m *mixer, c *component, st *stand, row int,
 	for i, k := range c.kinds {
 		m.fits[i] = s.p.has(k.set, s.rules.class(st.first))
 	}
-	m.shapes[0].room = st.room
+	m.reroom(st.room)
 	value := 0.0
 	var items []item
 	for i, n := range m.richest(by.worth, by.left) {
