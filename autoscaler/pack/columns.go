@@ -28,8 +28,11 @@ type effort struct {
 func (m *mixer) buy(left []int, e effort) []bought {
 	var out []bought
 	var lp master
-	var pool []column
+	pool := m.pool
 	rounds := e.rounds
+	if len(pool) > 0 {
+		rounds = e.again
+	}
 	for range e.dives {
 		rows, single := m.rows(left)
 		if len(rows) == 0 {
@@ -39,6 +42,9 @@ func (m *mixer) buy(left []int, e effort) []bought {
 		rounds = e.again
 		picked := m.round(&lp, rows, left)
 		pool = m.keep(&lp, rows)
+		if len(m.pool) == 0 {
+			m.pool = pool
+		}
 		if len(picked) == 0 {
 			break
 		}
@@ -136,6 +142,40 @@ func (m *mixer) keep(lp *master, rows []int) []column {
 }
 
 const mostColumns = 400
+
+// learn takes over the columns that another mixer found, if both sell the same shapes, for the kinds that both have.
+func (m *mixer) learn(from *mixer) {
+	if len(from.pool) == 0 || len(m.shapes) != len(from.shapes) {
+		return
+	}
+	for s := range m.shapes {
+		if m.shapes[s].room != from.shapes[s].room || m.shapes[s].cost != from.shapes[s].cost {
+			return
+		}
+	}
+	at := make(map[wantKey]int32, len(m.wants))
+	for i := range m.wants {
+		at[m.wants[i].key()] = int32(i)
+	}
+	for _, c := range from.pool {
+		items := make([]item, 0, len(c.items))
+		for _, it := range c.items {
+			if i, ok := at[from.wants[it.kind].key()]; ok && m.may(int(i), c.shape) {
+				items = append(items, item{i, it.n})
+			}
+		}
+		if len(items) > 0 && len(items) == len(c.items) {
+			m.pool = append(m.pool, column{c.shape, c.cost, items})
+		}
+	}
+}
+
+type wantKey struct {
+	need        vec
+	class, most int32
+}
+
+func (w *want) key() wantKey { return wantKey{w.need, w.class, w.most} }
 
 // proper cuts a column down to what is left, in the cheapest shape that holds the rest.
 func (m *mixer) proper(c column, left []int) (column, bool) {

@@ -33,7 +33,10 @@ func (s *solver) core(groups []int) {
 	kinds := s.kindsOf(parts)
 	comps := s.components(kinds)
 	drafts := s.fillPlaces(kinds, comps)
-	for _, c := range comps {
+	for i, c := range comps {
+		if i > 0 {
+			c.mixer.learn(&comps[i-1].mixer)
+		}
 		drafts = append(drafts, s.shop(c)...)
 	}
 	s.emit(ranked, drafts)

@@ -69,6 +69,8 @@ type mixer struct {
 	rooms [][sizes]float64 // rooms by shape
 	hot   []int            // tries that gave columns lately
 	turn  int
+	// pool are the columns of the first linear program that was solved, or what was learned from another mixer.
+	pool []column
 	// value is what a pod of each kind is worth by the last linear program.
 	value []float64
 	// scratch
