@@ -28,8 +28,11 @@ type effort struct {
 func (m *mixer) buy(left []int, e effort) []bought {
 	var out []bought
 	var lp master
-	var pool []column
+	pool := m.pool
 	rounds := e.rounds
+	if len(pool) > 0 {
+		rounds = e.again
+	}
 	for range e.dives {
 		rows, single := m.rows(left)
 		if len(rows) == 0 {
@@ -39,6 +42,9 @@ func (m *mixer) buy(left []int, e effort) []bought {
 		rounds = e.again
 		picked := m.round(&lp, rows, left)
 		pool = m.keep(&lp, rows)
+		if len(m.pool) == 0 {
+			m.pool = pool
+		}
 		if len(picked) == 0 {
 			break
 		}
@@ -75,7 +81,7 @@ func (m *mixer) solve(lp *master, pool []column, left, rows []int, single []colu
 	for r := range single {
 		single[r] = onRows(single[r], at)
 	}
-	lp.start(single, demand)
+	lp.start(single, demand, nil)
 	for _, c := range pool {
 		if c, ok := m.proper(c, left); ok {
 			lp.cols = append(lp.cols, onRows(c, at))
@@ -93,10 +99,7 @@ func (m *mixer) solve(lp *master, pool []column, left, rows []int, single []colu
 		for r, i := range rows {
 			worth[i] = lp.y[r]
 		}
-		found := m.price(worth, left, false)
-		if len(found) == 0 && deep {
-			found = m.price(worth, left, true)
-		}
+		found := m.price(worth, left, deep)
 		if len(found) == 0 {
 			return
 		}
@@ -140,6 +143,40 @@ func (m *mixer) keep(lp *master, rows []int) []column {
 
 const mostColumns = 400
 
+// learn takes over the columns that another mixer found, if both sell the same shapes, for the kinds that both have.
+func (m *mixer) learn(from *mixer) {
+	if len(from.pool) == 0 || len(m.shapes) != len(from.shapes) {
+		return
+	}
+	for s := range m.shapes {
+		if m.shapes[s].room != from.shapes[s].room || m.shapes[s].cost != from.shapes[s].cost {
+			return
+		}
+	}
+	at := make(map[wantKey]int32, len(m.wants))
+	for i := range m.wants {
+		at[m.wants[i].key()] = int32(i)
+	}
+	for _, c := range from.pool {
+		items := make([]item, 0, len(c.items))
+		for _, it := range c.items {
+			if i, ok := at[from.wants[it.kind].key()]; ok && m.may(int(i), c.shape) {
+				items = append(items, item{i, it.n})
+			}
+		}
+		if len(items) > 0 && len(items) == len(c.items) {
+			m.pool = append(m.pool, column{c.shape, c.cost, items})
+		}
+	}
+}
+
+type wantKey struct {
+	need        vec
+	class, most int32
+}
+
+func (w *want) key() wantKey { return wantKey{w.need, w.class, w.most} }
+
 // proper cuts a column down to what is left, in the cheapest shape that holds the rest.
 func (m *mixer) proper(c column, left []int) (column, bool) {
 	cut := false
@@ -163,84 +200,6 @@ func (m *mixer) proper(c column, left []int) (column, bool) {
 		return c, false
 	}
 	return column{shape: s, cost: m.shapes[s].cost, items: items}, true
-}
-
-// price looks for machines whose contents are worth more than they cost, at most a few of the best.
-func (m *mixer) price(worth []float64, left []int, deep bool) []column {
-	type offer struct {
-		column
-		rate float64
-	}
-	var found []offer
-	note := func(value float64) {
-		if c, ok := m.columnOf(m.took); ok && value > c.cost*(1+1e-6) {
-			found = append(found, offer{c, value / c.cost})
-		}
-	}
-	total := 0
-	for _, n := range left {
-		total += n
-	}
-	for _, s := range m.tries {
-		value := m.fill(s, worth, left)
-		note(value)
-		if deep {
-			m.deep(s, worth, left, note)
-		}
-		if m.tookAll(total) {
-			break
-		}
-	}
-	slices.SortStableFunc(found, func(a, b offer) int { return cmp.Compare(b.rate, a.rate) })
-	var out []column
-	for i := range found {
-		if len(out) < 5 && (i == 0 || found[i].rate != found[i-1].rate) {
-			out = append(out, found[i].column)
-		}
-	}
-	return out
-}
-
-// deep fills the shape once with each kind first, once with each as the most that go in.
-func (m *mixer) deep(s int, worth []float64, left []int, note func(float64)) {
-	for i := range m.wants {
-		w := &m.wants[i]
-		if left[i] <= 0 || worth[i] <= 1e-12 || !m.may(i, s) {
-			continue
-		}
-		most := m.shapes[s].room.times(w.need, int64(left[i]))
-		if w.class >= 0 {
-			most = min(most, int64(w.most))
-		}
-		for n := most; n > 0; n /= 2 {
-			note(m.fillAfter(s, item{int32(i), int32(n)}, worth, left))
-		}
-	}
-}
-
-// fillAfter is fill with some pods of one kind in the machine already.
-func (m *mixer) fillAfter(s int, first item, worth []float64, left []int) float64 {
-	clear(m.took)
-	m.active = m.active[:0]
-	for c := range m.classLeft {
-		m.classLeft[c] = math.MaxInt32
-	}
-	for i := range m.wants {
-		w := &m.wants[i]
-		if left[i] > 0 && worth[i] > 1e-12 && m.may(i, s) {
-			m.active = append(m.active, int32(i))
-			if w.class >= 0 {
-				m.classLeft[w.class] = min(m.classLeft[w.class], w.most)
-			}
-		}
-	}
-	w := &m.wants[first.kind]
-	m.took[first.kind] = first.n
-	if w.class >= 0 {
-		m.classLeft[w.class] -= first.n
-	}
-	room := m.shapes[s].room.minus(w.need, int64(first.n))
-	return float64(first.n)*worth[first.kind] + m.refill(room, worth, left)
 }
 
 func (m *mixer) tookAll(total int) bool {

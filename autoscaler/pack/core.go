@@ -33,7 +33,10 @@ func (s *solver) core(groups []int) {
 	kinds := s.kindsOf(parts)
 	comps := s.components(kinds)
 	drafts := s.fillPlaces(kinds, comps)
-	for _, c := range comps {
+	for i, c := range comps {
+		if i > 0 {
+			c.mixer.learn(&comps[i-1].mixer)
+		}
 		drafts = append(drafts, s.shop(c)...)
 	}
 	s.emit(ranked, drafts)
@@ -114,80 +117,6 @@ func effortFor(c *component) effort {
 		return effort{rounds: 200, again: 20, dives: 200}
 	}
 	return effort{rounds: 60, again: 10, dives: 3}
-}
-
-// fillPlaces fills the places that are there with what is worth most on each: the duals of the machines that would be
-// bought say what a pod is worth.
-func (s *solver) fillPlaces(kinds []kind, comps []*component) []*draft {
-	if s.rules.Places() == 0 {
-		return nil
-	}
-	worth := s.worthOf(kinds, comps)
-	m := mixer{wants: make([]want, len(kinds)), shapes: make([]shape, 1), fits: make([]bool, len(kinds)), classes: s.classes}
-	for i := range kinds {
-		m.wants[i] = kinds[i].want
-	}
-	m.prepare()
-	left := make([]int, len(kinds))
-	var drafts []*draft
-	for place := range s.rules.Places() {
-		d := &draft{place: place, zone: -1, room: vecOf(s.rules.free[place], s.rules.more[place])}
-		if s.zoneTopology >= 0 {
-			d.zone = int32(s.rules.domain(place, s.zoneTopology))
-		}
-		for i := range kinds {
-			left[i] = kinds[i].count
-			m.fits[i] = s.mayJoin(d, &kinds[i])
-		}
-		m.shapes[0].room = d.room
-		m.fill(0, worth, left)
-		for i, n := range m.took {
-			if n > 0 {
-				s.put(d, &kinds[i], int(n))
-			}
-		}
-		if len(d.pods) > 0 {
-			drafts = append(drafts, d)
-		}
-	}
-	return drafts
-}
-
-// worthOf solves the linear program as if nothing were there.
-func (s *solver) worthOf(kinds []kind, comps []*component) []float64 {
-	worth := make([]float64, len(kinds))
-	at := make(map[*kind]int, len(kinds))
-	for i := range kinds {
-		at[&kinds[i]] = i
-		worth[i] = s.kindSize(&kinds[i])
-	}
-	for _, c := range comps {
-		if len(c.mixer.shapes) == 0 {
-			continue
-		}
-		left := make([]int, len(c.kinds))
-		for i, k := range c.kinds {
-			left[i] = k.count
-		}
-		rows, single := c.mixer.rows(left)
-		if len(rows) == 0 {
-			continue
-		}
-		var lp master
-		c.mixer.solve(&lp, nil, left, rows, single, 60, false)
-		for r, i := range rows {
-			worth[at[c.kinds[i]]] = lp.y[r]
-		}
-	}
-	return worth
-}
-
-func (s *solver) kindSize(k *kind) float64 {
-	size := 1e-9
-	for d := range k.need {
-		size += k.needF[d] * s.scale[d]
-	}
-	return size
 }
 
 // entry is a number of pods of a group on a draft.

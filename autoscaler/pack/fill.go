@@ -61,6 +61,16 @@ type mixer struct {
 	tries   []int   // shapes that are tried; the rest are reached by shrinking
 	reach   [sizes][]int64
 	classes int
+	least   float64 // cost of the cheapest shape
+	// dims are the sizes that any kind asks for; what fill looks at has them in a row, as floats.
+	dims  int
+	used  []int
+	flat  [][sizes]float64 // needs by kind
+	rooms [][sizes]float64 // rooms by shape
+	hot   []int            // tries that gave columns lately
+	turn  int
+	// pool are the columns of the first linear program that was solved, or what was learned from another mixer.
+	pool []column
 	// value is what a pod of each kind is worth by the last linear program.
 	value []float64
 	// scratch
@@ -68,6 +78,8 @@ type mixer struct {
 	active    []int32
 	classLeft []int32
 	best      []int32
+	score     []float64
+	found     []priced
 }
 
 // prepare makes the tables that fill and cheapest look at.
@@ -80,9 +92,13 @@ func (m *mixer) prepare() {
 			m.reach[d][s] = most
 		}
 	}
+	m.flatten()
 	m.took = make([]int32, len(m.wants))
-	m.best = make([]int32, len(m.wants))
 	m.classLeft = make([]int32, m.classes)
+	m.least = math.Inf(1)
+	for s := range m.shapes {
+		m.least = min(m.least, m.shapes[s].cost)
+	}
 	for factor := 1.0; ; factor *= 1.1 {
 		m.tries = m.tries[:0]
 		last := 0.0
@@ -105,6 +121,12 @@ func (m *mixer) may(kind, shape int) bool { return m.fits[kind*len(m.shapes)+sha
 // fill puts pods into a machine of the shape, each time the kind that is worth most for the part of what is left that it
 // takes: what is scarce on the machine is dear. The contents are in took, the value is returned.
 func (m *mixer) fill(s int, worth []float64, left []int) float64 {
+	m.begin(s, worth, left)
+	return m.refill(m.rooms[s], worth, left)
+}
+
+// begin empties the machine and finds the kinds that may go in.
+func (m *mixer) begin(s int, worth []float64, left []int) {
 	clear(m.took)
 	m.active = m.active[:0]
 	for c := range m.classLeft {
@@ -112,62 +134,121 @@ func (m *mixer) fill(s int, worth []float64, left []int) float64 {
 	}
 	for i := range m.wants {
 		w := &m.wants[i]
-		if left[i] > 0 && worth[i] > 1e-12 && m.may(i, s) && m.shapes[s].room.holds(w.need) {
+		if left[i] > 0 && worth[i] > 1e-12 && m.may(i, s) {
 			m.active = append(m.active, int32(i))
 			if w.class >= 0 {
 				m.classLeft[w.class] = min(m.classLeft[w.class], w.most)
 			}
 		}
 	}
-	return m.refill(m.shapes[s].room, worth, left)
+}
+
+// flatten makes the tables of floats.
+func (m *mixer) flatten() {
+	var used []int
+	for d := range sizes {
+		for i := range m.wants {
+			if m.wants[i].need[d] > 0 {
+				used = append(used, d)
+				break
+			}
+		}
+	}
+	m.dims, m.used = len(used), used
+	m.flat = make([][sizes]float64, len(m.wants))
+	m.rooms = make([][sizes]float64, len(m.shapes))
+	for k, d := range used {
+		for i := range m.wants {
+			m.flat[i][k] = float64(m.wants[i].need[d])
+		}
+		for s := range m.shapes {
+			m.rooms[s][k] = float64(max(0, m.shapes[s].room[d]))
+		}
+	}
+}
+
+// reroom changes the room of the one shape of a mixer for places.
+func (m *mixer) reroom(room vec) {
+	m.shapes[0].room = room
+	for k, d := range m.used {
+		m.rooms[0][k] = float64(max(0, room[d]))
+	}
 }
 
 // refill goes on filling what is left of the room with the active kinds.
-func (m *mixer) refill(room vec, worth []float64, left []int) float64 {
+func (m *mixer) refill(room [sizes]float64, worth []float64, left []int) float64 {
 	value := 0.0
 	for len(m.active) > 0 {
-		var scarce [sizes]float64
-		for d, r := range room {
-			if r > 0 {
-				scarce[d] = 1 / float64(r)
-			}
-		}
-		best, at, kept := -1.0, int32(-1), m.active[:0]
-		for _, i := range m.active {
-			w := &m.wants[i]
-			if int(m.took[i]) >= left[i] || w.class >= 0 && m.classLeft[w.class] <= 0 || !room.holds(w.need) {
-				continue
-			}
-			kept = append(kept, i)
-			size := 1e-9
-			for d := range scarce {
-				size += w.needF[d] * scarce[d]
-			}
-			if score := worth[i] / size; score > best {
-				best, at = score, i
-			}
-		}
-		m.active = kept
+		at := m.densest(&room, worth, left)
 		if at < 0 {
 			break
 		}
-		w := &m.wants[at]
-		limit := int64(left[at]) - int64(m.took[at])
-		if w.class >= 0 {
-			limit = min(limit, int64(m.classLeft[w.class]))
-		}
-		n := room.times(w.need, limit)
+		n := m.fitting(&room, at, left)
 		if n > 3 {
-			n = max(1, min(n/4, 1<<20))
+			n = max(1, n/4)
 		}
-		m.took[at] += int32(n)
-		if w.class >= 0 {
-			m.classLeft[w.class] -= int32(n)
-		}
-		room = room.minus(w.need, n)
+		m.load(&room, at, n)
 		value += float64(n) * worth[at]
 	}
 	return value
+}
+
+// densest is the active kind that is worth most for the part of the free room that it takes, or -1. Kinds that no longer
+// fit leave the active ones.
+func (m *mixer) densest(room *[sizes]float64, worth []float64, left []int) int32 {
+	var scarce [sizes]float64
+	for d, r := range room {
+		if r > 0 {
+			scarce[d] = 1 / r
+		}
+	}
+	best, at, kept := 0.0, int32(-1), m.active[:0]
+	for _, i := range m.active {
+		f := &m.flat[i]
+		if f[0] > room[0] || f[1] > room[1] || f[2] > room[2] || int(m.took[i]) >= left[i] {
+			continue
+		}
+		size := f[0]*scarce[0] + f[1]*scarce[1] + f[2]*scarce[2] + 1e-9
+		if m.dims > 3 {
+			if f[3] > room[3] || f[4] > room[4] {
+				continue
+			}
+			size += f[3]*scarce[3] + f[4]*scarce[4]
+		}
+		if c := m.wants[i].class; c >= 0 && m.classLeft[c] <= 0 {
+			continue
+		}
+		kept = append(kept, i)
+		if w := worth[i]; w > best*size {
+			best, at = w/size, i
+		}
+	}
+	m.active = kept
+	return at
+}
+
+// fitting is how many of a kind still go in.
+func (m *mixer) fitting(room *[sizes]float64, i int32, left []int) int32 {
+	n := float64(min(left[i]-int(m.took[i]), math.MaxInt32/2))
+	if c := m.wants[i].class; c >= 0 {
+		n = min(n, float64(m.classLeft[c]))
+	}
+	for d := range m.dims {
+		if need := m.flat[i][d]; need > 0 {
+			n = min(n, room[d]/need)
+		}
+	}
+	return int32(max(n, 0))
+}
+
+func (m *mixer) load(room *[sizes]float64, i, n int32) {
+	m.took[i] += n
+	if c := m.wants[i].class; c >= 0 {
+		m.classLeft[c] -= n
+	}
+	for d := range m.dims {
+		room[d] -= m.flat[i][d] * float64(n)
+	}
 }
 
 // cheapest is the first shape in order of cost that holds a load on which all kinds in items may run, or -1.

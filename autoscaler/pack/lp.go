@@ -22,13 +22,16 @@ type master struct {
 	y     []float64 // duals: what one more pod of each kind costs
 	u     []float64
 	cols  []column
+	unit  float64 // the least cost of a column that costs anything: what is free is compared by it
 }
 
 const lpTolerance = 1e-9
 
-// start begins with the columns given, one for each row, each holding pods of that row alone.
-func (l *master) start(single []column, demand []int) {
-	l.m = len(demand)
+// start begins with the columns given, one for each row, each holding pods of that row alone. limits add rows: at most so
+// many of the columns that have -1 there.
+func (l *master) start(single []column, demand, limits []int) {
+	l.m = len(demand) + len(limits)
+	l.unit = math.Inf(1)
 	l.inv = resize(l.inv, l.m*l.m)
 	l.x, l.y, l.u = resize(l.x, l.m), resize(l.y, l.m), resize(l.u, l.m)
 	l.basis = l.basis[:0]
@@ -39,6 +42,13 @@ func (l *master) start(single []column, demand []int) {
 		l.x[i] = float64(demand[i]) / a
 		l.y[i] = single[i].cost / a
 		l.basis = append(l.basis, i)
+		l.unit = min(l.unit, single[i].cost)
+	}
+	for k, n := range limits {
+		i := len(demand) + k
+		l.inv[i*l.m+i] = -1
+		l.x[i] = float64(n)
+		l.basis = append(l.basis, -1-i)
 	}
 }
 
@@ -65,7 +75,7 @@ func (l *master) improve(limit int) int {
 	for step := range limit {
 		enter, best := -1, -1e-7
 		for j := range l.cols {
-			if r := l.reduced(&l.cols[j]) / l.cols[j].cost; r < best {
+			if r := l.reduced(&l.cols[j]) / max(l.cols[j].cost, l.unit); r < best {
 				enter, best = j, r
 			}
 		}
