@@ -199,7 +199,11 @@ func (r *volumeReader) unbound(claim *corev1.PersistentVolumeClaim, class *stora
 		return
 	}
 	place := provision(class)
-	for _, volume := range candidates(claim, r.look.Volumes(class.Name)) {
+	volumes, setAside := candidates(claim, r.look.Volumes(class.Name))
+	if setAside > 1 {
+		r.Foreign = firstOf(r.Foreign, "two volumes are set aside for claim "+claim.Name)
+	}
+	for _, volume := range volumes {
 		if r.taken[volume.Name] {
 			r.Foreign = firstOf(r.Foreign, "two volume claims of it could be bound to the same volume")
 		}
@@ -235,19 +239,22 @@ func provision(class *storagev1.StorageClass) fit.NodeTerms {
 }
 
 // candidates are the volumes that the scheduler could bind to the claim on some node: the one that is set aside for it, or
-// all that are free and like it.
-func candidates(claim *corev1.PersistentVolumeClaim, volumes []*corev1.PersistentVolume) []*corev1.PersistentVolume {
-	var list []*corev1.PersistentVolume
+// all that are free and like it. Of several that are set aside for it, the scheduler takes whichever it comes upon first.
+func candidates(claim *corev1.PersistentVolumeClaim, volumes []*corev1.PersistentVolume) (list []*corev1.PersistentVolume, setAside int) {
+	var open []*corev1.PersistentVolume
 	for _, v := range volumes {
 		switch {
 		case !couldHold(v, claim):
 		case volumehelper.IsVolumeBoundToClaim(v, claim):
-			return []*corev1.PersistentVolume{v}
-		case free(v, claim):
 			list = append(list, v)
+		case free(v, claim):
+			open = append(open, v)
 		}
 	}
-	return list
+	if len(list) > 0 {
+		return list, len(list)
+	}
+	return open, 0
 }
 
 func couldHold(v *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) bool {

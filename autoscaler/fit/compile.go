@@ -59,6 +59,7 @@ func Compile(a Ask) *Compiled {
 	b.sets.use(a.Cluster, wanted)
 	out.nodeSet = b.sets
 	p := &out.Problem
+	p.Bins, p.Offers, p.Groups = make([]pack.Bin, 0, len(out.Nodes)), make([]pack.Offer, 0, len(a.Offers)), make([]pack.Group, 0, len(a.Want))
 	open := make(map[int]bool, len(a.Open))
 	for _, node := range a.Open {
 		open[node] = true
@@ -171,7 +172,7 @@ func newIndex(c *Cluster) *index {
 	b.read(all, nil)
 	b.sets.use(c, all)
 	x := &index{cluster: c, bins: make([]int, len(c.nodes))}
-	p := &pack.Problem{}
+	p := &pack.Problem{Groups: make([]pack.Group, 0, len(all))}
 	for node := range c.nodes {
 		if x.bins[node] = -1; c.there[node] {
 			x.bins[node] = len(p.Bins)
@@ -211,41 +212,53 @@ type builder struct {
 	book    *rulebook
 	ports   portbook
 	sets    *nodeSets
-	// keys are topologies, and domains are the numbers of their values.
-	keys    map[string]int
-	names   []string
+	// ids are topologies, and domains are the numbers of their values.
+	ids     map[topology]int
+	names   []topology
 	domains []map[string]int
 	// extended are the resources that pack knows by number.
 	extended map[string]int
-	matches  map[int][]int
-	avoids   map[int][]pack.Term
-	daemons  []int
+	// matches and avoids are by class, nil until asked for.
+	matches [][]int
+	avoids  [][]pack.Term
+	daemons []int
 	// fresh: machines can be bought, so that there are always more host names.
 	fresh bool
 }
 
 func newBuilder(c *Cluster) *builder {
 	return &builder{
-		cluster: c, book: newRulebook(c), ports: portbook{}, sets: newNodeSets(), keys: map[string]int{}, extended: map[string]int{},
-		matches: map[int][]int{}, avoids: map[int][]pack.Term{},
+		cluster: c, book: newRulebook(c), ports: portbook{}, sets: newNodeSets(), ids: map[topology]int{}, extended: map[string]int{},
+		matches: make([][]int, len(c.classes)), avoids: make([][]pack.Term, len(c.classes)),
 	}
+}
+
+// topology is a label's key. Hosts are two: of what must be near or apart the packer keeps few numbers, however many hosts
+// there are; for the least count of a spread rule it needs them all, unless another host can always be bought.
+type topology struct {
+	key  string
+	term bool
 }
 
 // everywhere is a topology that has one domain, in which each node is. No label has an empty key.
 const everywhere = ""
+
+func ofSpread(key string) topology { return topology{key: key} }
+
+func ofTerm(key string) topology { return topology{key: key, term: key == LabelHostname} }
 
 // read numbers all topologies, rules, ports and resources of the classes to place, and what those that run keep away.
 func (b *builder) read(wanted, running []int) {
 	for _, class := range wanted {
 		p := &b.cluster.classes[class]
 		for i := range p.Near {
-			b.topology(p.Near[i].Topology)
+			b.topology(ofTerm(p.Near[i].Topology))
 		}
 		if len(p.Near) > 0 {
 			b.book.near(p.Near)
 		}
 		for i := range p.Spread {
-			b.topology(p.Spread[i].Topology)
+			b.topology(ofSpread(p.Spread[i].Topology))
 			b.book.counted(p, &p.Spread[i])
 		}
 		for _, need := range p.Needs {
@@ -262,39 +275,37 @@ func (b *builder) read(wanted, running []int) {
 	}
 }
 
-func (b *builder) topology(key string) int {
-	id, ok := b.keys[key]
+func (b *builder) topology(t topology) int {
+	id, ok := b.ids[t]
 	if !ok {
 		id = len(b.names)
-		b.keys[key], b.names, b.domains = id, append(b.names, key), append(b.domains, map[string]int{})
+		b.ids[t], b.names, b.domains = id, append(b.names, t), append(b.domains, map[string]int{})
 	}
 	return id
 }
 
 // avoided is what pods of the class keep away: anti-affinity, and claims that one pod alone may use.
 func (b *builder) avoided(class int) []pack.Term {
-	if terms, ok := b.avoids[class]; ok {
-		return terms
+	if b.avoids[class] != nil {
+		return b.avoids[class]
 	}
 	p := &b.cluster.classes[class]
-	var terms []pack.Term
+	terms := make([]pack.Term, 0, len(p.Away)+len(p.Claims))
 	for i := range p.Away {
-		terms = append(terms, pack.Term{Topology: b.topology(p.Away[i].Topology), Selector: b.book.avoided(&p.Away[i])})
+		terms = append(terms, pack.Term{Topology: b.topology(ofTerm(p.Away[i].Topology)), Selector: b.book.avoided(&p.Away[i])})
 	}
 	for _, claim := range p.Claims {
-		terms = append(terms, pack.Term{Topology: b.topology(everywhere), Selector: b.book.claim(claim)})
+		terms = append(terms, pack.Term{Topology: b.topology(ofTerm(everywhere)), Selector: b.book.claim(claim)})
 	}
 	b.avoids[class] = terms
 	return terms
 }
 
 func (b *builder) matched(class int) []int {
-	list, ok := b.matches[class]
-	if !ok {
-		list = b.book.matched(&b.cluster.classes[class])
-		b.matches[class] = list
+	if b.matches[class] == nil {
+		b.matches[class] = b.book.matched(&b.cluster.classes[class])
 	}
-	return list
+	return b.matches[class]
 }
 
 func (b *builder) group(class int) pack.Group {
@@ -304,7 +315,7 @@ func (b *builder) group(class int) pack.Group {
 		Matches: b.matched(class), Anti: b.avoided(class), Nodes: b.sets.suit(b.cluster, p),
 	}
 	for i := range p.Near {
-		if id := b.topology(p.Near[i].Topology); !slices.Contains(g.Affinity.Topologies, id) {
+		if id := b.topology(ofTerm(p.Near[i].Topology)); !slices.Contains(g.Affinity.Topologies, id) {
 			g.Affinity.Topologies = append(g.Affinity.Topologies, id)
 		}
 	}
@@ -315,7 +326,7 @@ func (b *builder) group(class int) pack.Group {
 	for i := range p.Spread {
 		s := &p.Spread[i]
 		g.Spreads = append(g.Spreads, pack.Spread{
-			Topology: b.topology(s.Topology), Selector: b.book.counted(p, s), MaxSkew: s.MaxSkew, MinDomains: s.MinDomains,
+			Topology: b.topology(ofSpread(s.Topology)), Selector: b.book.counted(p, s), MaxSkew: s.MaxSkew, MinDomains: s.MinDomains,
 			Self: s.Selector.Matches(p.Labels), Nodes: b.sets.counted(p, s),
 		})
 	}
@@ -394,12 +405,12 @@ func (b *builder) domainsOf(l Labels, fresh bool) []int {
 		return nil
 	}
 	domains := make([]int, len(b.names))
-	for id, key := range b.names {
-		value, ok := l.Get(key)
+	for id, t := range b.names {
+		value, ok := l.Get(t.key)
 		switch {
-		case key == everywhere:
+		case t.key == everywhere:
 			value = ""
-		case fresh && key == LabelHostname:
+		case fresh && t.key == LabelHostname:
 			domains[id] = pack.FreshDomain
 			continue
 		case !ok:
@@ -418,8 +429,8 @@ func (b *builder) domainsOf(l Labels, fresh bool) []int {
 
 func (b *builder) topologies() []pack.Topology {
 	var list []pack.Topology
-	for id, key := range b.names {
-		list = append(list, pack.Topology{Domains: len(b.domains[id]), Fresh: b.fresh && key == LabelHostname})
+	for id, t := range b.names {
+		list = append(list, pack.Topology{Domains: len(b.domains[id]), Fresh: t.key == LabelHostname && (t.term || b.fresh)})
 	}
 	return list
 }

@@ -110,10 +110,10 @@ func (b *rulebook) file() {
 
 func (b *rulebook) put(k bucket) { b.by[k] = append(b.by[k], b.filed) }
 
-// matched are the rules that are about pods like p, ascending.
+// matched are the rules that are about pods like p, ascending; never nil.
 func (b *rulebook) matched(p *Pod) []int {
 	b.file()
-	var list []int
+	list := []int{}
 	try := func(ids []int) {
 		for _, id := range ids {
 			if b.about(&b.rules[id], p) {

@@ -57,7 +57,7 @@ func (s *nodeSets) use(c *Cluster, classes []int) {
 }
 
 // class is the number of the node's class. Of a topology's label it matters only whether the node has it.
-func (s *nodeSets) class(n *Node, daemons []int, topologies []string) int {
+func (s *nodeSets) class(n *Node, daemons []int, topologies []topology) int {
 	w := keyWriter{buf: make([]byte, 0, 128)}
 	w.flag(n.Closed)
 	w.flag(n.Unschedulable)
@@ -69,8 +69,8 @@ func (s *nodeSets) class(n *Node, daemons []int, topologies []string) int {
 		w.flag(ok)
 		w.text(value)
 	}
-	for _, key := range topologies {
-		_, ok := n.Labels.Get(key)
+	for _, t := range topologies {
+		_, ok := n.Labels.Get(t.key)
 		w.flag(ok)
 	}
 	w.count(len(n.Taints))

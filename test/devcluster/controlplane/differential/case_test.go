@@ -20,16 +20,16 @@ import (
 // testCase is a small cluster and one pod that waits in it. Its YAML is what testdata holds and what a disagreement prints.
 type testCase struct {
 	// Note is what the case is about.
-	Note       string                          `json:"note,omitempty"`
-	Pod        *corev1.Pod                     `json:"pod"`
+	Note string      `json:"note,omitempty"`
+	Pod  *corev1.Pod `json:"pod"`
+	// Template is the pod as its workload describes it, before the API server has seen it; it may be left out.
+	Template   *corev1.PodTemplateSpec         `json:"template,omitempty"`
 	Nodes      []*corev1.Node                  `json:"nodes"`
 	Pods       []*corev1.Pod                   `json:"pods,omitempty"`
 	Namespaces []*corev1.Namespace             `json:"namespaces,omitempty"`
 	Claims     []*corev1.PersistentVolumeClaim `json:"claims,omitempty"`
 	Volumes    []*corev1.PersistentVolume      `json:"volumes,omitempty"`
 	Classes    []*storagev1.StorageClass       `json:"classes,omitempty"`
-	// template is the pod as its workload describes it, before the API server has seen it; nil of a case that was read.
-	template *corev1.PodTemplateSpec
 }
 
 func (c *testCase) String() string {

@@ -15,13 +15,25 @@ import (
 // generator makes one case. Its words are few, so that what one object asks for is often what another has.
 type generator struct {
 	*rand.Rand
-	c   *testCase
-	err error
+	c     *testCase
+	err   error
+	focus focus
 }
+
+// focus is what a case is about: with everything at once, most pods would fit nowhere for three reasons.
+type focus int
+
+const (
+	anything focus = iota
+	otherPods
+	roomAndPorts
+	volumesOnly
+)
 
 // generate is the same for the same random numbers.
 func generate(r *rand.Rand) (*testCase, error) {
 	g := &generator{Rand: r, c: &testCase{}}
+	g.focus = pick(g, anything, otherPods, otherPods, roomAndPorts, volumesOnly)
 	g.namespaces()
 	for i := range 1 + g.IntN(6) {
 		g.c.Nodes = append(g.c.Nodes, g.node(i))
@@ -37,6 +49,22 @@ func generate(r *rand.Rand) (*testCase, error) {
 
 // in says yes once in n times.
 func (g *generator) in(n int) bool { return g.IntN(n) == 0 }
+
+// may says yes once in n times of a case that is about it, and rarely of another.
+func (g *generator) may(n int, about ...focus) bool {
+	if g.focus != anything && !slices.Contains(about, g.focus) {
+		n *= 12
+	}
+	return g.in(n)
+}
+
+// lacks says yes once in n times that a node lacks a label, and rarely where pods are counted by it.
+func (g *generator) lacks(n int) bool {
+	if g.focus == otherPods {
+		n *= 8
+	}
+	return g.in(n)
+}
 
 func pick[T any](g *generator, list ...T) T { return list[g.IntN(len(list))] }
 
@@ -75,33 +103,33 @@ func (g *generator) namespaces() {
 func (g *generator) node(i int) *corev1.Node {
 	name := fmt.Sprintf("n%d", i)
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{}}}
-	if !g.in(15) {
+	if !g.lacks(15) {
 		n.Labels[corev1.LabelHostname] = name
 	}
 	zone := pick(g, zones...)
-	if !g.in(7) {
+	if !g.lacks(7) {
 		n.Labels[corev1.LabelTopologyZone] = zone
 	}
 	if g.in(6) {
 		n.Labels[corev1.LabelFailureDomainBetaZone] = zone
 	}
-	if g.in(2) {
+	if !g.lacks(2) {
 		n.Labels[corev1.LabelTopologyRegion] = pick(g, "e", "w")
 	}
-	if !g.in(3) {
+	if !g.lacks(3) {
 		n.Labels["disk"] = pick(g, "ssd", "hdd", "")
 	}
 	if g.in(2) {
 		n.Labels["size"] = pick(g, "1", "5", "10", "-3", "large")
 	}
-	for g.in(3) && len(n.Spec.Taints) < 2 {
+	for g.may(3) && len(n.Spec.Taints) < 2 {
 		taint := corev1.Taint{
 			Key: pick(g, "dedicated", "spot"), Value: pick(g, "gpu", "db", "", "7"),
 			Effect: pick(g, corev1.TaintEffectNoSchedule, corev1.TaintEffectNoSchedule, corev1.TaintEffectNoExecute, corev1.TaintEffectPreferNoSchedule),
 		}
 		n.Spec.Taints = append(n.Spec.Taints, taint)
 	}
-	if g.in(9) {
+	if g.may(9) {
 		n.Spec.Unschedulable = true
 		if g.in(2) {
 			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule})
@@ -110,6 +138,9 @@ func (g *generator) node(i int) *corev1.Node {
 	n.Status.Allocatable = corev1.ResourceList{
 		corev1.ResourceCPU: quantity(pick(g, "2", "4", "4", "1500m")), corev1.ResourceMemory: quantity(pick(g, "2Gi", "4Gi", "8Gi")),
 		corev1.ResourcePods: quantity(pick(g, "3", "10", "110", "110", "110")),
+	}
+	if g.focus != roomAndPorts && !g.in(5) {
+		n.Status.Allocatable = corev1.ResourceList{corev1.ResourceCPU: quantity("64"), corev1.ResourceMemory: quantity("256Gi"), corev1.ResourcePods: quantity("110")}
 	}
 	if !g.in(4) {
 		n.Status.Allocatable[corev1.ResourceEphemeralStorage] = quantity(pick(g, "10Gi", "50Gi"))
@@ -135,6 +166,9 @@ func (g *generator) labels() map[string]string {
 		if !g.in(4) {
 			l[of.key] = pick(g, of.values...)
 		}
+	}
+	if g.focus == otherPods && !g.in(3) {
+		l["app"] = "web"
 	}
 	return l
 }
@@ -170,7 +204,7 @@ func (g *generator) waiting() {
 	}
 	stored := &corev1.PodTemplate{Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: p.Labels}, Spec: *p.Spec.DeepCopy()}}
 	legacyscheme.Scheme.Default(stored)
-	g.c.template = &stored.Template
+	g.c.Template = &stored.Template
 	g.c.Pod, g.err = admit(p, true)
 }
 
@@ -194,24 +228,27 @@ func ptr[T any](v T) *T { return &v }
 // pod has each feature once in rare times.
 func (g *generator) pod(name string, rare int) *corev1.Pod {
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: pick(g, "a", "a", "b", "c"), UID: types.UID(name), Labels: g.labels()}}
+	if g.focus == otherPods && !g.in(4) {
+		p.Namespace = "a"
+	}
 	g.containers(p, rare)
-	if g.in(rare + 1) {
+	if g.may(rare + 1) {
 		p.Spec.NodeSelector = map[string]string{pick(g, "disk", corev1.LabelTopologyZone, "size"): pick(g, "ssd", "hdd", "z1", "z2", "5")}
 	}
 	p.Spec.Affinity = &corev1.Affinity{}
-	if g.in(rare) {
+	if g.may(rare) {
 		p.Spec.Affinity.NodeAffinity = g.nodeAffinity()
 	}
-	if g.in(rare) {
+	if g.may(rare, otherPods) {
 		p.Spec.Affinity.PodAffinity = &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: g.podTerms(p)}
 		if g.in(5) {
 			p.Spec.Affinity.PodAffinity.PreferredDuringSchedulingIgnoredDuringExecution = []corev1.WeightedPodAffinityTerm{{Weight: 5, PodAffinityTerm: g.podTerm(p)}}
 		}
 	}
-	if g.in(rare) {
+	if g.may(rare, otherPods) {
 		p.Spec.Affinity.PodAntiAffinity = &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: g.podTerms(p)}
 	}
-	if g.in(rare) {
+	if g.may(rare-1, otherPods) {
 		g.spread(p)
 	}
 	for range g.IntN(3) {
@@ -226,7 +263,7 @@ func (g *generator) pod(name string, rare int) *corev1.Pod {
 func (g *generator) containers(p *corev1.Pod, rare int) {
 	for i := range 1 + g.IntN(2) {
 		c := g.container(fmt.Sprintf("c%d", i))
-		if g.in(rare) {
+		if g.may(rare, roomAndPorts) {
 			c.Ports = append(c.Ports, g.port())
 		}
 		p.Spec.Containers = append(p.Spec.Containers, c)
@@ -236,7 +273,7 @@ func (g *generator) containers(p *corev1.Pod, rare int) {
 		if g.in(2) {
 			c.RestartPolicy = ptr(corev1.ContainerRestartPolicyAlways)
 		}
-		if g.in(rare) {
+		if g.may(rare, roomAndPorts) {
 			c.Ports = append(c.Ports, g.port())
 		}
 		p.Spec.InitContainers = append(p.Spec.InitContainers, c)
@@ -255,7 +292,7 @@ func (g *generator) containers(p *corev1.Pod, rare int) {
 	if g.in(8) {
 		p.Spec.Overhead = corev1.ResourceList{corev1.ResourceCPU: quantity("250m"), corev1.ResourceMemory: quantity("100Mi")}
 	}
-	if g.in(12) {
+	if g.may(12, roomAndPorts) {
 		p.Spec.Resources = &corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: quantity("5")}}
 		if g.in(2) {
 			p.Spec.Resources = &corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: quantity("12Gi")}}
@@ -290,13 +327,13 @@ func (g *generator) container(name string) corev1.Container {
 	if !g.in(4) {
 		list[corev1.ResourceMemory] = quantity(pick(g, "100Mi", "500Mi", "1Gi"))
 	}
-	if g.in(10) {
+	if g.may(10, roomAndPorts) {
 		list[corev1.ResourceEphemeralStorage] = quantity(pick(g, "1Gi", "8Gi", "30Gi"))
 	}
-	if g.in(14) {
+	if g.may(14, roomAndPorts) {
 		list["example.com/gpu"] = quantity(pick(g, "1", "2", "0"))
 	}
-	if g.in(30) {
+	if g.may(30, roomAndPorts) {
 		list["hugepages-2Mi"] = quantity("64Mi")
 		list[corev1.ResourceMemory] = quantity("100Mi")
 	}

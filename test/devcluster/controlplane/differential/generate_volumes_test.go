@@ -12,7 +12,7 @@ import (
 
 // volumes gives the pod claims now and then; a pod that runs may have the same claim.
 func (g *generator) volumes(p *corev1.Pod) {
-	if !g.in(4) {
+	if !g.may(4) && g.focus != volumesOnly {
 		return
 	}
 	g.c.Classes = []*storagev1.StorageClass{
@@ -86,7 +86,7 @@ func (g *generator) claim(namespace, name string) *corev1.PersistentVolumeClaim 
 	c := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, UID: types.UID(name)}}
 	c.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{pick(g, corev1.ReadWriteOnce, corev1.ReadWriteOnce, corev1.ReadWriteMany)}
 	c.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: quantity(pick(g, "1Gi", "5Gi"))}
-	c.Spec.StorageClassName = ptr(pick(g, "waits", "waits", "local", "local", "slow", "none"))
+	c.Spec.StorageClassName = ptr(pick(g, "waits", "waits", "waits", "waits", "local", "local", "local", "slow", "none"))
 	if g.in(5) {
 		c.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOncePod}
 	}
@@ -94,7 +94,9 @@ func (g *generator) claim(namespace, name string) *corev1.PersistentVolumeClaim 
 	case 0, 1, 2, 3:
 		g.bind(c)
 	case 4:
-		c.Spec.VolumeName = "elsewhere" // asked for, but not bound yet
+		if g.in(2) {
+			c.Spec.VolumeName = "elsewhere" // asked for, but not bound yet
+		}
 	case 5:
 		c.Annotations = map[string]string{"volume.kubernetes.io/selected-node": pick(g, "n0", "n1", "n2")}
 	case 6:
