@@ -25,6 +25,8 @@ func Check(s State, d Decision) []Violation {
 	c.drains()
 	c.costs()
 	c.holds()
+	c.moves()
+	c.prices()
 	return c.found
 }
 
@@ -119,6 +121,7 @@ func (c *checker) placements() {
 			if spot.Node == "" || !known {
 				continue
 			}
+			c.bears(p.Workload, &shape, spot.Node)
 			sum := planned[spot.Node]
 			k := int64(spot.Count)
 			planned[spot.Node] = Resources{
@@ -128,7 +131,9 @@ func (c *checker) placements() {
 		if p.Unplaced > 0 && p.Why.Rule == 0 {
 			c.say(p.Workload, "each decision has a reason", "%d unplaced", p.Unplaced)
 		}
-		c.placedCount(p, count)
+		if p.Leaving == "" && p.Buffer == "" {
+			c.placedCount(p, count)
+		}
 	}
 	for _, n := range c.s.Nodes {
 		want, ok := planned[n.ID]
@@ -215,6 +220,10 @@ func (c *checker) deletion(p Pool, id NodeID) {
 		c.say(id, "only nodes of the pool end with it", "node of pool %q in an order of %q", n.Pool, p.ID)
 	}
 	if n.Phase == Failed || n.Phase == Coming {
+		return
+	}
+	if n.Phase == NotReady {
+		c.repair(p, n)
 		return
 	}
 	if !n.Draining || n.Phase != Ready {

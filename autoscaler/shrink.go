@@ -24,7 +24,7 @@ func shrink(s *State, v *view, scales []Scale) []Cost {
 			p := &s.Pods[pod]
 			switch {
 			case k < surplus && p.DeletionCost != LeaveCost:
-				why := Reason{Rule: LeastBusy, Observed: float64(p.InFlight), Subject: string(p.Node)}
+				why := Reason{Rule: LeastBusy, Observed: float64(p.InFlight), Subject: nameOr(string(p.Node), "no node")}
 				costs = append(costs, Cost{Pod: p.ID, Cost: LeaveCost, Why: why})
 			case k >= surplus && p.DeletionCost == LeaveCost:
 				costs = append(costs, Cost{Pod: p.ID, Cost: 0, Why: Reason{Rule: CostReleased}})

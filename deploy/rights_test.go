@@ -100,7 +100,11 @@ func takeOver(resource, verb string) string {
 	case "mutatingwebhookconfigurations", "validatingwebhookconfigurations", "validatingadmissionpolicies",
 		"validatingadmissionpolicybindings", "mutatingadmissionpolicies", "apiservices", "customresourcedefinitions":
 		return "changes what the API server accepts"
-	case "persistentvolumes", "certificatesigningrequests", "certificatesigningrequests/approval", "clusterroles",
+	case "persistentvolumes":
+		if !reads {
+			return "mounts what it likes of a node"
+		}
+	case "certificatesigningrequests", "certificatesigningrequests/approval", "clusterroles",
 		"clusterrolebindings", "roles", "rolebindings":
 		return "is on the list of rights that lead to all rights"
 	case "pods", "deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs", "podtemplates":

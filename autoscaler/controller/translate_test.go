@@ -56,17 +56,24 @@ func TestMarksThatKeepAPod(t *testing.T) {
 		key, value string
 		owners     []metav1.OwnerReference
 		keep       string
+		storage    bool
 	}{
-		{"", "", owned, ""},
-		{"", "", nil, "no controller would replace it"},
-		{v1alpha1.AnnotationDoNotDisrupt, "true", owned, "annotation do-not-disrupt"},
-		{v1alpha1.AnnotationDoNotDisrupt, "false", owned, ""},
-		{"karpenter.sh/do-not-disrupt", "true", owned, "annotation do-not-disrupt"},
-		{"cluster-autoscaler.kubernetes.io/safe-to-evict", "false", owned, "annotation do-not-disrupt"},
-		{"cluster-autoscaler.kubernetes.io/safe-to-evict", "true", owned, ""},
-		{"local", "", owned, "volume scratch would be lost"},
+		{"", "", owned, "", false},
+		{"", "", nil, "no controller would replace it", false},
+		{v1alpha1.AnnotationDoNotDisrupt, "true", owned, "annotation do-not-disrupt", false},
+		{v1alpha1.AnnotationDoNotDisrupt, "false", owned, "", false},
+		{"karpenter.sh/do-not-disrupt", "true", owned, "annotation do-not-disrupt", false},
+		{"cluster-autoscaler.kubernetes.io/safe-to-evict", "false", owned, "annotation do-not-disrupt", false},
+		{"cluster-autoscaler.kubernetes.io/safe-to-evict", "true", owned, "", false},
+		{"", "", owned, "volume scratch would be lost", true},
+		{"cluster-autoscaler.kubernetes.io/safe-to-evict", "true", owned, "", true},
+		{"cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes", "a,scratch", owned, "", true},
 	} {
-		r := translatePod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{OwnerReferences: c.owners, Annotations: map[string]string{c.key: c.value}}})
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{OwnerReferences: c.owners, Annotations: map[string]string{c.key: c.value}}}
+		if c.storage {
+			pod.Spec.Volumes = []corev1.Volume{{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+		}
+		r := translatePod(pod)
 		if r.Keep != c.keep {
 			t.Errorf("%s=%s: %q, not %q", c.key, c.value, r.Keep, c.keep)
 		}

@@ -3,6 +3,7 @@ package pack
 import (
 	"cmp"
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -134,9 +135,22 @@ func (s *solver) compareGroups(a, b int) int {
 	if c := compareVec(s.need[b], s.need[a]); c != 0 {
 		return c
 	}
-	return cmp.Or(cmp.Compare(g.Nodes, h.Nodes), slices.Compare(g.Matches, h.Matches), cmp.Compare(len(g.Spreads), len(h.Spreads)),
+	// Of equals, those that may run on the fewest kinds of nodes go first: what is coming is left to whom it was bought for.
+	return cmp.Or(cmp.Compare(s.suiting(g.Nodes), s.suiting(h.Nodes)), cmp.Compare(g.Nodes, h.Nodes), slices.Compare(g.Matches, h.Matches), cmp.Compare(len(g.Spreads), len(h.Spreads)),
 		slices.CompareFunc(g.Spreads, h.Spreads, compareSpreads), slices.Compare(g.Affinity.Topologies, h.Affinity.Topologies),
 		cmp.Compare(g.Affinity.Selector, h.Affinity.Selector), slices.CompareFunc(g.Anti, h.Anti, compareTerms), cmp.Compare(h.Count, g.Count))
+}
+
+// suiting is how many classes a set has.
+func (s *solver) suiting(set NodeSet) int {
+	if set == 0 {
+		return math.MaxInt
+	}
+	n := 0
+	for _, word := range s.p.Sets[set-1] {
+		n += bits.OnesCount64(word)
+	}
+	return n
 }
 
 func compareSpreads(a, b Spread) int {
