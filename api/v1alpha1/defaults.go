@@ -35,6 +35,11 @@ func (s *PodAutoscalerSpec) Default() {
 func (s *NodePoolSpec) Default() {
 	fill(&s.Join, every(time.Minute))
 	fill(&s.IdleAfter, every(30*time.Second))
+	fill(&s.Disruption.ConsolidateAfter, every(5*time.Minute))
+	fill(&s.Disruption.RepairAfter, every(10*time.Minute))
+	for i := range s.Disruption.Budgets {
+		fill(&s.Disruption.Budgets[i].TimeZone, "UTC")
+	}
 }
 
 // TargetPerPod is the concurrency wanted per pod at full use: the target, or the limit, or DefaultTarget.

@@ -86,6 +86,82 @@ type NodePoolSpec struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="must be from 0s to 24h"
 	IdleAfter *metav1.Duration `json:"idleAfter,omitempty"`
+
+	// The most that all nodes of the pool together may cost an hour, where their price is known; without it there is no cap.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:ExclusiveMinimum=true
+	// +kubebuilder:validation:Maximum=100000000
+	PriceCapPerHour *float64 `json:"priceCapPerHour,omitempty"`
+
+	// +optional
+	// +kubebuilder:default={}
+	Disruption Disruption `json:"disruption,omitempty"`
+}
+
+// Disruption says when nodes that are in use may leave, and how many at a time. Their pods' replacements serve first.
+type Disruption struct {
+	// How long nothing has changed on a node before its pods may move to others to save it; 0 is never.
+	// +optional
+	// +kubebuilder:default="5m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="must be from 0s to 24h"
+	ConsolidateAfter *metav1.Duration `json:"consolidateAfter,omitempty"`
+	// The age at which a node is replaced; without it, never.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('8760h')",message="must be from 1m to 8760h"
+	ExpireAfter *metav1.Duration `json:"expireAfter,omitempty"`
+	// How long a node is not ready before it is replaced, while few are so; 0 is never.
+	// +optional
+	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="must be from 0s to 24h"
+	RepairAfter *metav1.Duration `json:"repairAfter,omitempty"`
+	// How many nodes may leave at a time; the least that holds now. Without any it is a tenth of the pool, at least one, and
+	// any number of empty ones.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Budgets []Budget `json:"budgets,omitempty"`
+}
+
+// Budget is how many nodes may leave at a time.
+type Budget struct {
+	// A number, or a percentage of the pool's nodes, rounded down.
+	// +required
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}|[0-9]{1,2}%|100%)$`
+	// +kubebuilder:validation:MaxLength=5
+	Nodes string `json:"nodes"`
+	// The reasons that it is for; without any, all.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=5
+	// +kubebuilder:validation:items:Enum=Empty;Underused;Expired;Drifted;Unhealthy
+	Reasons []string `json:"reasons,omitempty"`
+	// When it begins to hold: five fields as in crontab(5). Without it, it always holds.
+	// +optional
+	// +kubebuilder:validation:MinLength=9
+	// +kubebuilder:validation:MaxLength=100
+	Begins string `json:"begins,omitempty"`
+	// For how long it holds from then on.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('168h')",message="must be from 1m to 168h"
+	Lasts *metav1.Duration `json:"lasts,omitempty"`
+	// The time zone of begins, as in the IANA list.
+	// +optional
+	// +kubebuilder:default="UTC"
+	// +kubebuilder:validation:MaxLength=64
+	TimeZone string `json:"timeZone,omitempty"`
 }
 
 // ProviderRef names what the provider sells.

@@ -3,6 +3,7 @@ package v1alpha1
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -53,4 +54,35 @@ func (f *Floor) Next(now time.Time) (Period, bool) {
 		from = after
 	}
 	return Period{From: from, Until: from.Add(f.Lasts.Duration)}, true
+}
+
+// floor is the schedule of a budget, which is read as that of a floor.
+func (b *Budget) floor() *Floor {
+	f := &Floor{Begins: b.Begins, TimeZone: b.TimeZone}
+	if b.Lasts != nil {
+		f.Lasts = *b.Lasts
+	}
+	return f
+}
+
+// Holds says that the budget holds at now.
+func (b *Budget) Holds(now time.Time) bool {
+	if b.Begins == "" {
+		return true
+	}
+	p, ok := b.floor().Next(now)
+	return ok && !now.Before(p.From) && now.Before(p.Until)
+}
+
+// Of is how many nodes the budget lets leave of a pool of so many; false when it cannot be read.
+func (b *Budget) Of(nodes int) (int, bool) {
+	text, percent := strings.CutSuffix(b.Nodes, "%")
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || percent && n > 100 {
+		return 0, false
+	}
+	if percent {
+		n = nodes * n / 100
+	}
+	return n, true
 }

@@ -163,6 +163,29 @@ func (p *NodePool) Validate() field.ErrorList {
 	errs = append(errs, within(at.Child("pricePerHour"), s.PricePerHour, 0, 1e6)...)
 	errs = append(errs, between(at.Child("join"), s.Join, 0, time.Hour)...)
 	errs = append(errs, between(at.Child("idleAfter"), s.IdleAfter, 0, 24*time.Hour)...)
+	errs = append(errs, within(at.Child("priceCapPerHour"), s.PriceCapPerHour, above(0), 1e8)...)
+	return append(errs, s.Disruption.validate(at.Child("disruption"))...)
+}
+
+func (d *Disruption) validate(at *field.Path) field.ErrorList {
+	errs := between(at.Child("consolidateAfter"), d.ConsolidateAfter, 0, 24*time.Hour)
+	errs = append(errs, between(at.Child("expireAfter"), d.ExpireAfter, time.Minute, 8760*time.Hour)...)
+	errs = append(errs, between(at.Child("repairAfter"), d.RepairAfter, 0, 24*time.Hour)...)
+	for i := range d.Budgets {
+		b, at := &d.Budgets[i], at.Child("budgets").Index(i)
+		if _, ok := b.Of(100); !ok {
+			errs = append(errs, field.Invalid(at.Child("nodes"), b.Nodes, "must be a number or a percentage such as 10%"))
+		}
+		switch {
+		case b.Begins == "":
+		case b.Lasts == nil:
+			errs = append(errs, field.Required(at.Child("lasts"), "says for how long the budget holds from begins on"))
+		default:
+			if _, err := b.floor().schedule(); err != nil {
+				errs = append(errs, field.Invalid(at.Child("begins"), b.Begins, err.Error()))
+			}
+		}
+	}
 	return errs
 }
 

@@ -271,6 +271,10 @@ func (p *pools) pool(now time.Time, object *v1alpha1.NodePool) autoscaler.Pool {
 	if s.PricePerHour != nil {
 		pool.PricePerHour = *s.PricePerHour
 	}
+	if s.PriceCapPerHour != nil {
+		pool.PriceCap = *s.PriceCapPerHour
+	}
+	pool.Disruption = disruption(&s.Disruption, now, p.standing(s.Provider.Pool))
 	pool.Unknown = p.unknown(now, s.Provider.Pool, known)
 	if pool.Min > pool.Max {
 		pool.Unknown = fmt.Sprintf("nodes.min is %d, above what can be had: %d", pool.Min, pool.Max)
@@ -322,6 +326,9 @@ func (p *pools) machines(now time.Time, pool *autoscaler.Pool, state poolState, 
 			}
 		}
 		n.Pool, n.Instance, n.Since = pool.ID, i.ProviderID, i.Created
+		if r != nil && now.Sub(i.Created) >= driftAfter {
+			n.Drifted = drift(p.offers[state.ID].Labels, r)
+		}
 		switch {
 		case i.Phase == cloudprovider.Deleting, p.ended[i.ProviderID]:
 			n.Phase = autoscaler.Leaving
@@ -358,6 +365,51 @@ func staying(list []autoscaler.Node) (n int) {
 		}
 	}
 	return n
+}
+
+// driftAfter is the age from which a node can drift: were new ones not as the provider says either, to replace them would
+// not help, and would begin anew at once.
+const driftAfter = time.Hour
+
+// drift is how a node differs from what the provider says of a new one; empty when it does not.
+func drift(labels map[string]string, r *nodeRecord) string {
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if value, ok := r.Labels.Get(key); !ok {
+			return fmt.Sprintf("has no label %s, and a new node has %s", key, labels[key])
+		} else if value != labels[key] {
+			return fmt.Sprintf("label %s is %s, and a new node has %s", key, value, labels[key])
+		}
+	}
+	return ""
+}
+
+// disruption is what a pool allows at now; nodes is how many it has.
+func disruption(d *v1alpha1.Disruption, now time.Time, nodes int) autoscaler.Disruption {
+	out := autoscaler.Disruption{
+		ConsolidateAfter: duration(d.ConsolidateAfter), ExpireAfter: duration(d.ExpireAfter), RepairAfter: duration(d.RepairAfter),
+	}
+	for i := range d.Budgets {
+		b := &d.Budgets[i]
+		n, ok := b.Of(nodes)
+		if !ok || !b.Holds(now) {
+			continue
+		}
+		if len(b.Reasons) == 0 {
+			out.Budgets = append(out.Budgets, autoscaler.Budget{Nodes: n})
+		}
+		for _, reason := range b.Reasons {
+			out.Budgets = append(out.Budgets, autoscaler.Budget{For: autoscaler.LeaveReason(reason), Nodes: n})
+		}
+	}
+	return out
+}
+
+// standing is how many instances the provider listed last.
+func (p *pools) standing(id string) int {
+	if k := p.states[id].Known; k != nil {
+		return len(k.Instances)
+	}
+	return 0
 }
 
 // nodePhase tells a node that has not been ready yet from one that is not ready any more. Of an old one that this process

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wholescale/wholescale/api/v1alpha1"
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/fit"
 	"github.com/wholescale/wholescale/cloudprovider"
 )
 
@@ -162,6 +163,22 @@ func TestANodeThatIsNeverReadyIsGivenUp(t *testing.T) {
 		p.ask(t.Context())
 		if _, nodes, _ := p.view(late, nodePools("a"), registered); len(nodes) != 1 || nodes[0].Phase != want {
 			t.Errorf("seen coming %v: %+v", seen, nodes)
+		}
+	}
+}
+
+func TestDriftIsOfLabelsThatANewNodeHas(t *testing.T) {
+	labels := map[string]string{"disk": "ssd", "zone": "a"}
+	for _, c := range []struct {
+		has  map[string]string
+		want string
+	}{
+		{map[string]string{"disk": "ssd", "zone": "a", "more": "x"}, ""},
+		{map[string]string{"disk": "hdd", "zone": "a"}, "label disk is hdd, and a new node has ssd"},
+		{map[string]string{"disk": "ssd"}, "has no label zone, and a new node has a"},
+	} {
+		if got := drift(labels, &nodeRecord{Node: autoscaler.Node{Labels: fit.NewLabels(c.has)}}); got != c.want {
+			t.Errorf("%v: %q, want %q", c.has, got, c.want)
 		}
 	}
 }

@@ -49,6 +49,9 @@ func (s *shapes) sweep(w *world) {
 	for _, d := range w.daemons {
 		used[d.Shape.Rules] = true
 	}
+	for _, b := range w.headroom() {
+		used[b.Shape.Rules] = true
+	}
 	maps.DeleteFunc(s.byKey, func(_ string, p *fit.Pod) bool { return !used[p] })
 	s.swept = len(s.byKey)
 }

@@ -50,6 +50,7 @@ func look(w *world, p *pools, written *writtenScales, now time.Time) *picture {
 	for _, d := range w.daemons {
 		pic.cluster.Daemons = append(pic.cluster.Daemons, d)
 	}
+	pic.cluster.Buffers = w.headroom()
 	for _, name := range slices.Sorted(maps.Keys(w.namespaces)) {
 		pic.cluster.Namespaces = append(pic.cluster.Namespaces, autoscaler.Namespace{Name: name, Labels: w.namespaces[name]})
 	}

@@ -33,11 +33,12 @@ func watch(ctx context.Context, wg *sync.WaitGroup, client kubernetes.Interface,
 	typed := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(slim))
 	ours := dynamicinformer.NewDynamicSharedInformerFactory(dyn, 0)
 	core, apps := typed.Core().V1(), typed.Apps().V1()
-	all := []struct {
+	type watched struct {
 		name string
 		of   cache.SharedIndexInformer
 		to   cache.ResourceEventHandler
-	}{
+	}
+	all := []watched{
 		{"replicasets", apps.ReplicaSets().Informer(), handler(w.putOwner, func(key string) { drop(w, w.owners, key) })},
 		{"deployments", apps.Deployments().Informer(), handler(
 			func(d *appsv1.Deployment) { w.putTarget(translateDeployment(d)) },
@@ -72,6 +73,11 @@ func watch(ctx context.Context, wg *sync.WaitGroup, client kubernetes.Interface,
 		{"nodepools", ours.ForResource(v1alpha1.NodePools).Informer(), handler(
 			func(u *unstructured.Unstructured) { putObject(w, w.pools, u, log) },
 			func(key string) { drop(w, w.pools, key) })},
+	}
+	if servesBuffers(client.Discovery()) {
+		all = append(all, watched{"capacitybuffers", ours.ForResource(capacityBuffers).Informer(), handler(w.putBuffer, func(key string) { drop(w, w.buffers, key) })},
+			watched{"podtemplates", core.PodTemplates().Informer(), handler(
+				func(t *corev1.PodTemplate) { put(w, w.templates, keyOf(t), t) }, func(key string) { drop(w, w.templates, key) })})
 	}
 	for _, i := range all {
 		if _, err := i.of.AddEventHandler(i.to); err != nil {

@@ -34,6 +34,8 @@ type world struct {
 	named      volumes
 	namespaces map[string]fit.Labels
 	shapes     shapes
+	buffers    map[string]buffer
+	templates  map[string]*corev1.PodTemplate
 
 	// changed has a token while something has changed that the loop has not looked at.
 	changed chan struct{}
@@ -103,8 +105,8 @@ func newWorld() *world {
 			claims: map[string]*corev1.PersistentVolumeClaim{}, volumes: map[string]*corev1.PersistentVolume{},
 			classes: map[string]*storagev1.StorageClass{}, priorities: map[string]*schedulingv1.PriorityClass{},
 		},
-		namespaces: map[string]fit.Labels{},
-		pools:      map[string]*v1alpha1.NodePool{}, changed: make(chan struct{}, 1), podChanged: func(autoscaler.WorkloadID, *podRecord, bool) {},
+		namespaces: map[string]fit.Labels{}, buffers: map[string]buffer{}, templates: map[string]*corev1.PodTemplate{},
+		pools: map[string]*v1alpha1.NodePool{}, changed: make(chan struct{}, 1), podChanged: func(autoscaler.WorkloadID, *podRecord, bool) {},
 	}
 }
 
