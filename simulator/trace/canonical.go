@@ -1,0 +1,4 @@
+package trace
+
+// canonicalMagic begins every file of the project's own format.
+const canonicalMagic = "# wholescale trace v1"
