@@ -169,7 +169,12 @@ func checkName(b []byte) error {
 		return fmt.Errorf("a name of %d bytes; expected at most %d", len(b), mostName)
 	}
 	if !utf8.Valid(b) {
-		return fmt.Errorf("%q is not UTF-8", b)
+		return fmt.Errorf("%q is not UTF-8", clip(b))
+	}
+	for _, c := range b {
+		if c < ' ' || c == 0x7f {
+			return fmt.Errorf("%q has a control character", clip(b))
+		}
 	}
 	return nil
 }

@@ -153,11 +153,48 @@ func recogniseTitles(titles []string) (Format, role) {
 // errFormat is a format that cannot be read from one stream.
 var errFormat = errors.New("not a format of one file")
 
-// start opens rows in a format on files that hold them.
-func (t *Trace) open(files []file, beside companions) (rowReader, error) {
+// openRows begins to read files of a format.
+func (t *Trace) openRows(files []file, beside companions) (rowReader, error) {
 	switch t.format {
 	case Azure2019, InVitro:
 		return newAzure2019(t, files, beside)
+	case Wholescale:
+		if len(files) > 1 {
+			return nil, &Error{File: files[1].name, Line: 1, Err: errors.New("a second file in the project's own format; expected one in a folder")}
+		}
+		s, err := files[0].source()
+		if err != nil {
+			return nil, err
+		}
+		r, err := newCanonical(t, s)
+		if err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		return r, nil
+	case Azure2021:
+		return newOrdered(t, files, azure2021Table, false, false)
+	case AzureLLM:
+		return newOrdered(t, files, azureLLMTable, true, true)
+	case Huawei2023:
+		return newUnordered(t, Counts, files, openHuawei2023, false)
+	case Huawei2025:
+		return newOrdered(t, files, openHuawei2025, false, false)
+	case Ali2021, Ali2022:
+		return openAli(t, files)
+	case CountFile:
+		return newUnordered(t, Counts, files, openCounts(files), true)
+	case Prometheus:
+		return newPrometheus(t, files)
+	case HAR:
+		return newOrdered(t, files, openHAR, true, false)
+	case AccessLog:
+		return newOrdered(t, files, openAccessLog, true, false)
+	case AccessJSON:
+		return newOrdered(t, files, openAccessJSON, true, false)
+	case ALB:
+		return newOrdered(t, files, openALB, true, false)
+	case SimKube:
+		return newUnordered(t, Pods, files, openSimKube, true)
 	}
-	return nil, fmt.Errorf("%s: %w", t.format, errFormat)
+	return nil, fmt.Errorf("format %q: it is one of %s", t.format, formatNames())
 }

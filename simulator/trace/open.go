@@ -17,6 +17,7 @@ type file struct {
 	name string // for errors: as the person wrote it, with the file's own name behind
 	base string
 	open func() (io.ReadCloser, error)
+	once bool    // open gives the same reader again: it can be read once
 	src  *source // already open, of a file that was looked into
 }
 
@@ -61,7 +62,7 @@ func Read(r io.Reader, name string, o Options) (*Trace, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	f := file{name: name, base: filepath.Base(name), open: func() (io.ReadCloser, error) {
+	f := file{name: name, base: filepath.Base(name), once: true, open: func() (io.ReadCloser, error) {
 		if c, ok := r.(io.ReadCloser); ok {
 			return c, nil
 		}
@@ -93,7 +94,7 @@ func openFile(f file, o Options) (*Trace, error) {
 
 func newTrace(format Format, files []file, beside companions, o Options) (*Trace, error) {
 	t := &Trace{format: format, byName: map[string]int{}, options: o}
-	rows, err := t.open(files, beside)
+	rows, err := t.openRows(files, beside)
 	if err != nil {
 		for _, f := range files {
 			if f.src != nil {

@@ -14,6 +14,8 @@ type Request struct {
 	At time.Duration
 	// Workload is whom it was for; empty when the trace has one alone.
 	Workload string
+	// Function is the same as an index into Trace.Functions.
+	Function int
 	// Service is how long it kept a pod busy.
 	Service time.Duration
 }
