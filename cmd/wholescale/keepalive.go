@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -112,7 +113,7 @@ func placed(path string, err error) error {
 }
 
 func keepaliveRecords(list []keepalive.Result, bounds bool) records {
-	out := records{key: "policy"}
+	out := records{key: "policy", align: tabwriter.AlignRight}
 	for _, r := range list {
 		r = r.Rounded()
 		row := record{name: r.Policy, fields: []field{

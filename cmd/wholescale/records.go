@@ -16,8 +16,9 @@ import (
 
 // records are rows with a name each, printed in any of the formats. Fields keep their order.
 type records struct {
-	key  string // title of the names
-	rows []record
+	key   string // title of the names
+	align uint   // of tabwriter
+	rows  []record
 }
 
 type record struct {
@@ -149,7 +150,8 @@ func (r records) csv(b *bytes.Buffer) error {
 }
 
 func (r records) table(b *bytes.Buffer) error {
-	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	var padded bytes.Buffer
+	w := tabwriter.NewWriter(&padded, 0, 0, 2, ' ', r.align)
 	for i, row := range r.rows {
 		if i == 0 {
 			fmt.Fprint(w, r.key, "\t")
@@ -164,7 +166,13 @@ func (r records) table(b *bytes.Buffer) error {
 		}
 		fmt.Fprintln(w)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(padded.String()) {
+		b.WriteString(strings.TrimRight(line, " \n") + "\n")
+	}
+	return nil
 }
 
 // printable keeps what a trace says from moving the cursor.

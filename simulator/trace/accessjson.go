@@ -86,9 +86,9 @@ func (a *accessJSON) event(e *event) error {
 		if err := json.Unmarshal(line, &v); err != nil {
 			var place *json.SyntaxError
 			if errors.As(err, &place) {
-				return a.fail(fmt.Sprintf("byte %d", place.Offset), err)
+				return a.failf(fmt.Sprintf("byte %d", place.Offset), "expected one JSON object a line, of an access log: %w", err)
 			}
-			return a.fail("", err)
+			return a.failf("", "expected one JSON object a line, of an access log: %w", err)
 		}
 		if keep, err := a.take(&v, e); keep || err != nil {
 			return err
@@ -128,6 +128,7 @@ func (a *accessJSON) take(v *logged, e *event) (bool, error) {
 		return false, a.failf("time", "there is no time; expected msec, time_iso8601, time_local, @timestamp (nginx), ts (Caddy), StartUTC (Traefik) or start_time (Envoy)")
 	}
 	var err error
+	e.column = d.title
 	if e.when, err = moment([]byte(d.at)); err != nil {
 		return false, a.fail(d.title, err)
 	}

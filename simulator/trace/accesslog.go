@@ -45,7 +45,7 @@ func (a *accessLog) parse(line []byte, e *event) error {
 	if err := a.moment(stamp); err != nil {
 		return err
 	}
-	e.when = a.when
+	e.when, e.column = a.when, "time"
 	rest, err := afterQuote(rest)
 	if err != nil {
 		return a.fail("request", err)
@@ -203,7 +203,7 @@ func (a *alb) parse(e *event) (bool, error) {
 	if err != nil {
 		return false, a.fail("request_processing_time", err)
 	}
-	e.HasDuration, e.when = true, end-int64(whole)
+	e.HasDuration, e.when, e.column = true, end-int64(whole), "time"
 	if len(a.fields) > albCreated {
 		if at, err := moment(a.fields[albCreated]); err == nil {
 			e.when = at
@@ -211,13 +211,15 @@ func (a *alb) parse(e *event) (bool, error) {
 	}
 	status, _ := strconv.Atoi(string(a.fields[albStatus])) // "-" is none
 	e.Class = statusClass(status)
-	for f, to := range map[int]*int64{albReceived: &e.BytesIn, albSent: &e.BytesOut} {
-		n, err := number(a.fields[f], 0)
-		if err != nil {
-			return false, a.fail(map[int]string{albReceived: "received_bytes", albSent: "sent_bytes"}[f], err)
-		}
-		*to = size(n)
+	got, err := number(a.fields[albReceived], 0)
+	if err != nil {
+		return false, a.fail("received_bytes", err)
 	}
+	sent, err := number(a.fields[albSent], 0)
+	if err != nil {
+		return false, a.fail("sent_bytes", err)
+	}
+	e.BytesIn, e.BytesOut = size(got), size(sent)
 	name := []byte("requests")
 	for _, f := range []int{albGroup, albDomain} {
 		if len(a.fields) > f && len(a.fields[f]) > 0 && string(a.fields[f]) != "-" {

@@ -3,7 +3,6 @@ package trace
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"math/rand/v2"
 	"time"
@@ -136,7 +135,7 @@ func (a *Arrivals) request(r *Request) error {
 
 // service draws how long a request of a function takes.
 func (a *Arrivals) service(function int, chance *stream) time.Duration {
-	if d := &a.trace.functions[function].Durations; d.Known() {
+	if d := &a.trace.functions[function].Durations; d.Known {
 		return d.At(chance.Float64())
 	}
 	return a.options.Service
@@ -145,9 +144,7 @@ func (a *Arrivals) service(function int, chance *stream) time.Duration {
 // stream is the function's own chance, by its name.
 func (a *Arrivals) stream(function int) *stream {
 	for len(a.chance) <= function {
-		h := fnv.New64a()
-		_, _ = h.Write([]byte(a.trace.functions[len(a.chance)].Name)) // a hash takes anything
-		s := &stream{Rand: rand.New(rand.NewPCG(a.options.Seed, h.Sum64()))}
+		s := &stream{Rand: chanceOf(a.options.Seed, a.trace.functions[len(a.chance)].Name)}
 		s.phase = s.Float64()
 		a.chance = append(a.chance, s)
 	}

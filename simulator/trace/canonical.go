@@ -46,7 +46,7 @@ type canonicalProfile struct {
 	Owner       string    `json:"owner,omitempty"`
 	Trigger     string    `json:"trigger,omitempty"`
 	MemoryMB    float64   `json:"memory_mb,omitempty"`
-	MeanNS      int64     `json:"mean_ns,omitempty"`
+	MeanNS      *int64    `json:"mean_ns,omitempty"`
 	Percentiles *[7]int64 `json:"percentiles_ns,omitempty"`
 }
 
@@ -100,7 +100,7 @@ func (c *canonical) next(row *Row) error {
 		line, err := c.lines.next()
 		switch {
 		case errors.Is(err, io.EOF) && c.rows == 0:
-			return &Error{File: c.name, Line: max(c.line-1, 1), Err: ErrEmpty}
+			return &Error{File: c.name, Line: max(c.line, 1), Err: ErrEmpty}
 		case err != nil:
 			return err
 		case len(line) == 0:
@@ -134,7 +134,7 @@ func (c *canonical) function(text []byte) error {
 	if err := json.Unmarshal(text, &p); err != nil {
 		return c.fail("# function", err)
 	}
-	if p.MeanNS < 0 || p.MemoryMB < 0 {
+	if p.MeanNS != nil && *p.MeanNS < 0 || p.MemoryMB < 0 {
 		return c.failf("# function", "a mean or a memory below 0")
 	}
 	if c.names[p.Name] {
@@ -145,8 +145,11 @@ func (c *canonical) function(text []byte) error {
 	if err != nil {
 		return c.fail("# function", err)
 	}
-	f := Function{Name: p.Name, App: p.App, Owner: p.Owner, Trigger: p.Trigger, MemoryMB: p.MemoryMB, Durations: Durations{Mean: time.Duration(p.MeanNS)}}
-	if p.Percentiles != nil {
+	f := Function{Name: p.Name, App: p.App, Owner: p.Owner, Trigger: p.Trigger, MemoryMB: p.MemoryMB}
+	if p.MeanNS != nil {
+		f.Durations = Durations{Known: true, Mean: time.Duration(*p.MeanNS)}
+	}
+	if p.Percentiles != nil && p.MeanNS != nil {
 		for i, v := range p.Percentiles {
 			if v < 0 || i > 0 && v < p.Percentiles[i-1] {
 				return c.failf("# function", "percentiles_ns do not rise from 0")
@@ -267,9 +270,10 @@ func (c *converter) header() error {
 func (c *converter) describe() error {
 	for ; c.told < len(c.trace.functions); c.told++ {
 		f := c.trace.functions[c.told]
-		p := canonicalProfile{Name: f.Name, App: f.App, Owner: f.Owner, Trigger: f.Trigger, MemoryMB: f.MemoryMB, MeanNS: int64(f.Durations.Mean)}
-		if f.Durations.Percentiles != [7]time.Duration{} {
-			p.Percentiles = &[7]int64{}
+		p := canonicalProfile{Name: f.Name, App: f.App, Owner: f.Owner, Trigger: f.Trigger, MemoryMB: f.MemoryMB}
+		if f.Durations.Known {
+			mean := int64(f.Durations.Mean)
+			p.MeanNS, p.Percentiles = &mean, &[7]int64{}
 			for i, d := range f.Durations.Percentiles {
 				p.Percentiles[i] = int64(d)
 			}

@@ -13,6 +13,8 @@ import (
 type event struct {
 	Row
 	when int64 // nanoseconds since 1970, or since the format's own zero
+	// column is where the moment stands, for errors.
+	column string
 }
 
 // raw is one file of a format: it fills e with the next row in the order of the file, and says io.EOF after the last.
@@ -202,8 +204,7 @@ func (o *ordered) next(row *Row) error {
 			return err
 		}
 		if o.started && e.when < o.last {
-			return o.now.fail("", fmt.Errorf("it arrived %s before a request that was read already; expected the order of arrival (%d requests are kept back to put them in order)",
-				time.Duration(o.last-e.when), o.most))
+			return o.now.fail(e.column, o.late(time.Duration(o.last-e.when)))
 		}
 		o.push(&e)
 	}
@@ -224,6 +225,14 @@ func (o *ordered) next(row *Row) error {
 		return o.now.fail("", fmt.Errorf("it arrived %s after the first; expected a year at most", row.At))
 	}
 	return nil
+}
+
+// late is a request that arrived before one that was given already.
+func (o *ordered) late(by time.Duration) error {
+	if o.most == 1 {
+		return fmt.Errorf("%s before the row above; expected the order of arrival", by)
+	}
+	return fmt.Errorf("%s before a request far above; expected about the order of arrival (%d requests are kept back to put them in order)", by, o.most)
 }
 
 func (o *ordered) push(e *event) {

@@ -9,15 +9,13 @@ import (
 // percents are where Durations knows the distribution, as Azure's tables have it.
 var percents = [7]float64{0, 1, 25, 50, 75, 99, 100}
 
-// Durations is how long a function's requests take: their mean and the percentiles 0, 1, 25, 50, 75, 99 and 100. The zero
-// value means unknown.
+// Durations is how long a function's requests take: their mean and the percentiles 0, 1, 25, 50, 75, 99 and 100. They mean
+// something when Known.
 type Durations struct {
+	Known       bool
 	Mean        time.Duration
 	Percentiles [7]time.Duration
 }
-
-// Known says whether anything is known.
-func (d Durations) Known() bool { return d != Durations{} }
 
 // At is the duration at quantile q of 0 to 1, straight between the percentiles; the mean where there are none.
 func (d Durations) At(q float64) time.Duration {
@@ -83,7 +81,7 @@ func readDurations(files []file) (map[string]profile, error) {
 var percentTitles = [7]string{"percentile_Average_0", "percentile_Average_1", "percentile_Average_25", "percentile_Average_50", "percentile_Average_75", "percentile_Average_99", "percentile_Average_100"}
 
 func durationsOf(t *table) (profile, error) {
-	var p profile
+	p := profile{durations: Durations{Known: true}}
 	ms := func(title string) (time.Duration, error) {
 		column, err := t.need(Azure2019, title)
 		if err != nil {

@@ -50,6 +50,7 @@ func (h *har) event(e *event) error {
 			continue
 		}
 		var err error
+		e.column = "startedDateTime"
 		if e.when, err = moment([]byte(entry.Started)); err != nil {
 			return h.fail("startedDateTime", err)
 		}

@@ -197,12 +197,15 @@ func readFolder(root *os.Root, path string, o Options) (*Trace, error) {
 
 // recognise looks into a file of a folder.
 func (f *file) recognise(root *os.Root) (Format, role, error) {
-	info, err := root.Stat(f.base)
+	info, err := root.Lstat(f.base)
 	if err != nil {
-		return "", roleStranger, &Error{File: f.name, Line: 1, Err: fmt.Errorf("a link out of the folder is not followed, or it cannot be read: %w", err)}
+		return "", roleStranger, fmt.Errorf("opening the trace: %w", err)
+	}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		return "", roleStranger, &Error{File: f.name, Line: 1, Err: errors.New("a link; in a folder none is followed, give the files themselves")}
 	}
 	if !info.Mode().IsRegular() {
-		return "", roleStranger, &Error{File: f.name, Line: 1, Err: errors.New("neither a file nor known here; expected the files of one trace alone")}
+		return "", roleStranger, &Error{File: f.name, Line: 1, Err: errors.New("no file; expected the files of one trace alone")}
 	}
 	s, err := f.source()
 	if err != nil {

@@ -127,20 +127,23 @@ func (l *lines) next() ([]byte, error) {
 	b, err := l.bytes.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
 		l.long = append(l.long[:0], b...)
-		for errors.Is(err, bufio.ErrBufferFull) {
-			if len(l.long) > mostLine {
-				return nil, l.fail("", fmt.Errorf("a line is longer than %d bytes", mostLine))
-			}
+		for errors.Is(err, bufio.ErrBufferFull) && len(l.long) <= mostLine {
 			b, err = l.bytes.ReadSlice('\n')
 			l.long = append(l.long, b...)
 		}
 		b = l.long
+		if errors.Is(err, bufio.ErrBufferFull) {
+			err = nil // too long, as is said below
+		}
 	}
 	switch {
 	case errors.Is(err, io.EOF) && len(b) == 0:
+		l.line--
 		return nil, io.EOF
 	case err != nil && !errors.Is(err, io.EOF):
 		return nil, l.fail("", err)
+	case len(b) > mostLine:
+		return nil, l.fail("", fmt.Errorf("a line is longer than %d bytes", mostLine))
 	}
 	b = bytes.TrimSuffix(b, []byte("\n"))
 	return bytes.TrimSuffix(b, []byte("\r")), nil

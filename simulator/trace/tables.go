@@ -87,7 +87,7 @@ var azure2021Table = tableOf(Azure2021, func(r *requestTable, e *event) (bool, e
 	if err != nil {
 		return false, r.fail("end_timestamp", err)
 	}
-	e.when = end - int64(e.Duration)
+	e.when, e.column = end-int64(e.Duration), "end_timestamp"
 	// func is unique only within app.
 	name := append(append(append([]byte{}, r.field("app")...), '/'), r.field("func")...)
 	if e.Function, err = r.trace.named(name); err != nil {
@@ -109,6 +109,7 @@ var azureLLMTable = tableOf(AzureLLM, func(r *requestTable, e *event) (bool, err
 	if e.GeneratedTokens, err = tokens(string(r.field("GeneratedTokens"))); err != nil {
 		return false, r.fail("GeneratedTokens", err)
 	}
+	e.column = "TIMESTAMP"
 	e.Function, err = r.trace.function("llm")
 	return true, err
 }, "TIMESTAMP", "ContextTokens", "GeneratedTokens")
@@ -143,7 +144,7 @@ func huawei2025Request(r *requestTable, e *event) (bool, error) {
 	}
 	// The published tables do not say whether a worker logs at the beginning or the end. Its time is a millisecond from the
 	// frontend's for requests of 26 ms: both log at the end.
-	e.when = logged - int64(e.Duration)
+	e.when, e.column = logged-int64(e.Duration), "time_worker"
 	if size := r.optional("requestBodySize"); size >= 0 {
 		if n, err := number(r.row[size], 0); err == nil {
 			e.BytesIn = int64(min(n, 1e15))
@@ -222,7 +223,7 @@ func aliCall(r *requestTable, e *event) (bool, error) {
 	if ms > 1e12 {
 		return false, r.failf("timestamp", "%g ms; expected them since the begin of the trace", ms)
 	}
-	e.when = int64(math.Round(ms * 1e6))
+	e.when, e.column = int64(math.Round(ms*1e6)), "timestamp"
 	if i := r.optional("rpctype"); i >= 0 {
 		if e.Class, err = r.text(i); err != nil {
 			return false, err
