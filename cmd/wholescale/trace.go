@@ -28,6 +28,12 @@ func traceCommand() *cobra.Command {
   ` + strings.Join(names, ", ") + `
 
 What cannot be read is said with file, line, column and what was expected, and the exit code is 2; then nothing is written.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("%w: trace %s: it is info, convert, sample, synthesize or fit", errUsage, args[0])
+			}
+			return c.Help()
+		},
 	}
 	c.AddCommand(traceInfoCommand(), traceConvertCommand(), traceSampleCommand(), traceSynthesizeCommand(), traceFitCommand())
 	return c

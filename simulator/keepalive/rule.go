@@ -25,8 +25,8 @@ const histogramBins = 240
 // histogram is the hybrid rule of "Serverless in the Wild", section 4.2, without its ARIMA for rare functions: the gaps so
 // far say when the next invocation can be expected. Its sums are kept as gaps come, so that a gap costs no pass over the bins.
 type histogram struct {
-	bins    [histogramBins]int64
-	inside  int64 // gaps in the bins
+	bins    [histogramBins]uint32 // a gap is a minute at least: they count to 8,000 years
+	inside  int64                 // gaps in the bins
 	outside int64
 	squares int64 // sum of the squares of the bins
 	head    mark
@@ -45,7 +45,7 @@ func (h *histogram) add(gap int64) {
 		h.outside++
 		return
 	}
-	h.squares += 2*h.bins[gap] + 1
+	h.squares += 2*int64(h.bins[gap]) + 1
 	h.bins[gap]++
 	h.inside++
 	h.move(&h.head, int(gap), 0.05)
@@ -57,13 +57,13 @@ func (h *histogram) move(m *mark, added int, share float64) {
 		m.below++
 	}
 	want := share * float64(h.inside)
-	for float64(m.below+h.bins[m.bin]) < want {
-		m.below += h.bins[m.bin]
+	for float64(m.below+int64(h.bins[m.bin])) < want {
+		m.below += int64(h.bins[m.bin])
 		m.bin++
 	}
 	for m.bin > 0 && float64(m.below) >= want {
 		m.bin--
-		m.below -= h.bins[m.bin]
+		m.below -= int64(h.bins[m.bin])
 	}
 }
 

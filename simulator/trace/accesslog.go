@@ -13,6 +13,7 @@ import (
 type accessLog struct {
 	lines
 	trace *Trace
+	noted bool
 	// A second's moment, which many lines share.
 	stamp []byte
 	when  int64
@@ -37,7 +38,7 @@ func (a *accessLog) event(e *event) error {
 }
 
 func (a *accessLog) parse(line []byte, e *event) error {
-	_, rest, ok := bytes.Cut(line, []byte(" ["))
+	who, rest, ok := bytes.Cut(line, []byte(" ["))
 	stamp, rest, ok2 := bytes.Cut(rest, []byte("] \""))
 	if !ok || !ok2 {
 		return a.failf("time", "there is no [time] \"request\"; %s", combined)
@@ -66,10 +67,22 @@ func (a *accessLog) parse(line []byte, e *event) error {
 		}
 		e.BytesOut = n
 	}
-	if e.Function, err = a.trace.function("requests"); err != nil {
-		return a.fail("", err)
+	// Apache's vhost_combined has the host asked for and its port before the rest.
+	name := []byte("requests")
+	if fields := bytes.Fields(who); len(fields) == 4 {
+		name, _, _ = bytes.Cut(bytes.ToLower(fields[0]), []byte(":"))
 	}
-	return a.took(line, e)
+	if e.Function, err = a.trace.named(name); err != nil {
+		return a.fail("host", err)
+	}
+	if err := a.took(line, e); err != nil {
+		return err
+	}
+	if !e.HasDuration && !a.noted {
+		a.noted = true
+		a.trace.note("there is no duration behind the lines (nginx's $request_time, Apache's %%D): how long requests took is unknown")
+	}
+	return nil
 }
 
 // took takes the number at the end of the line, when there is one behind the agent.

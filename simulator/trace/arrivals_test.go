@@ -128,15 +128,21 @@ func TestPeriodsOfTheirOwnPhaseStayInOrder(t *testing.T) {
 
 func TestDurationsAreDrawnFromTheirPercentiles(t *testing.T) {
 	tr := opened(t, shared(t, "azure2019/500"), Options{})
-	list := arrivals(t, tr, ArrivalOptions{Seed: 1})
-	if len(list) != 3_037_902 {
-		t.Errorf("%d requests", len(list))
+	a, err := tr.Arrivals(ArrivalOptions{Seed: 1})
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, r := range list[:1000] {
+	n, last := 0, time.Duration(0)
+	var r Request
+	for ; a.Next(&r) == nil; n++ {
 		d := tr.Functions()[r.Function].Durations
-		if r.Service < d.Percentiles[0] || r.Service > d.Percentiles[6] {
-			t.Fatalf("%s of %+v", r.Service, d)
+		if r.Service < d.Percentiles[0] || r.Service > d.Percentiles[6] || r.At < last {
+			t.Fatalf("%s at %s after %s of %+v", r.Service, r.At, last, d)
 		}
+		last = r.At
+	}
+	if n != 3_037_902 {
+		t.Errorf("%d requests", n)
 	}
 }
 

@@ -2,7 +2,6 @@ package trace
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
@@ -79,10 +78,13 @@ func (c *countFile) begin() error {
 	if len(c.ahead) == 1 {
 		return c.failf(c.title(c.when), "one row alone has no period; expected two at least")
 	}
-	if len(c.ahead) > 0 && c.trace.period != 0 && c.trace.period != period {
-		return &Error{File: c.name, Line: 2, Column: c.title(c.when), Err: fmt.Errorf("a step of %s, but %s in the file before; expected one step in a folder", period, c.trace.period)}
+	c.beginning = false
+	if len(c.ahead) == 0 {
+		return nil // event says that it is empty
 	}
-	c.trace.period, c.beginning = period, false
+	if err := c.trace.steps(period); err != nil {
+		return &Error{File: c.name, Line: 2, Column: c.title(c.when), Err: err}
+	}
 	for _, s := range c.ahead {
 		if err := c.trace.tooMany(s.count); err != nil {
 			return &Error{File: c.name, Line: s.line, Column: c.title(c.count), Err: err}

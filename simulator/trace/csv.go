@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -21,6 +22,7 @@ const mostName = 1024
 type table struct {
 	lines
 	titles []string
+	folded []string // titles, as fold makes them
 	row    [][]byte
 	spare  []byte // unquoted fields
 }
@@ -44,23 +46,21 @@ func newTable(s *source) (*table, error) {
 			return nil, t.failf(title, "stands twice in the header, as columns %d and %d", before+1, i+1)
 		}
 		seen[fold(title)] = i
-		t.titles = append(t.titles, title)
+		t.titles, t.folded = append(t.titles, title), append(t.folded, fold(title))
 	}
 	return t, nil
 }
 
 // fold makes titles that differ in case, spaces or underscores alike.
-func fold(title string) string {
-	return strings.ToLower(strings.NewReplacer("_", "", " ", "", "-", "").Replace(title))
-}
+func fold(title string) string { return strings.ToLower(folding.Replace(title)) }
+
+var folding = strings.NewReplacer("_", "", " ", "", "-", "")
 
 // find is the column with one of these titles, or -1.
 func (t *table) find(titles ...string) int {
 	for _, want := range titles {
-		for i, title := range t.titles {
-			if fold(title) == fold(want) {
-				return i
-			}
+		if i := slices.Index(t.folded, fold(want)); i >= 0 {
+			return i
 		}
 	}
 	return -1

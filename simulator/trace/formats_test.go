@@ -50,6 +50,7 @@ var samples = []struct {
 		[]string{"requests 0 ? 2xx", "requests 1000 ? 4xx"}, 0},
 	{"combined log with seconds", AccessLog, Requests, `1.2.3.4 - bob [10/Oct/2000:13:55:36 +0000] "GET /a HTTP/1.0" 200 2326 "-" "agent \"x\" [1]" 0.250` + "\n", []string{"requests 0 250ms 2xx"}, 0},
 	{"common log with microseconds", AccessLog, Requests, `1.2.3.4 - - [10/Oct/2000:13:55:36 +0000] "GET /a HTTP/1.0" 500 2326 1500` + "\n", []string{"requests 0 1.5ms 5xx"}, 0},
+	{"with virtual hosts", AccessLog, Requests, `Shop.example:443 1.2.3.4 - - [10/Oct/2000:13:55:36 +0000] "GET /a HTTP/1.0" 200 2326 "-" "agent"` + "\n", []string{"shop.example 0 ? 2xx"}, 0},
 	{"nginx", AccessJSON, Requests, `{"msec":"1700000010.500","request_time":"0.500","host":"Shop.example:8080","status":"200"}` + "\n" + `{"msec":"1700000010.600","request_time":"1.100","host":"shop.example","status":"502"}` + "\n" +
 		`{"msec":"1700000011","request_time":"-","host":"shop.example"}` + "\n", []string{"shop.example 0 1.1s 5xx", "shop.example 500 500ms 2xx"}, 1},
 	{"caddy", AccessJSON, Requests, `{"level":"info","ts":1700000010.5,"logger":"http.log.access","request":{"method":"GET","host":"a.example","uri":"/"},"duration":0.25,"size":12,"status":200}` + "\n", []string{"a.example 0 250ms 2xx"}, 0},

@@ -67,10 +67,9 @@ func (h *huawei2023) begin() error {
 		return err
 	}
 	step := time.Duration(h.at - h.atFirst)
-	if h.trace.period != 0 && h.trace.period != step {
-		return h.failf(h.title(h.time), "a step of %s, but %s in the file before", step, h.trace.period)
+	if err := h.trace.steps(step); err != nil {
+		return h.fail(h.title(h.time), err)
 	}
-	h.trace.period = step
 	h.second = true
 	h.column = 0
 	return nil

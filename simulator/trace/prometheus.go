@@ -143,7 +143,9 @@ func (p *prometheusFile) next() error {
 		p.at = len(v)
 		return nil
 	case p.trace.period == 0:
-		p.trace.period = step
+		if err := p.trace.steps(step); err != nil {
+			return p.fail("values", err)
+		}
 	case step != 0 && step%p.trace.period != 0:
 		return p.failf("values", "a step of %s, but %s in the series before; expected one step in an export", step, p.trace.period)
 	}

@@ -223,6 +223,18 @@ func (t *Trace) note(format string, args ...any) {
 	}
 }
 
+// steps sets the length of a period, once.
+func (t *Trace) steps(period time.Duration) error {
+	switch {
+	case period <= 0 || period > mostDuration:
+		return fmt.Errorf("a step of %s; expected more than 0 and at most a year", period)
+	case t.period != 0 && t.period != period:
+		return fmt.Errorf("a step of %s, but %s before; expected one step in a trace", period, t.period)
+	}
+	t.period = period
+	return nil
+}
+
 // tooMany says when a count is beyond mostRate.
 func (t *Trace) tooMany(n float64) error {
 	if most := mostRate * t.period.Seconds(); n > most {
