@@ -14,6 +14,8 @@ import (
 const (
 	// bufferSize is what is read at a time, and what recognising a format may look at.
 	bufferSize = 64 << 10
+	// mostLine bounds a line in bytes, so that a file without ends of line, or a few packed bytes, do not fill the memory.
+	mostLine = 1 << 20
 	// bombFrom and bombRatio say when packed data is a bomb and no trace: more than bombRatio bytes come out of one, after
 	// bombFrom bytes. The sparsest table of counts (a day of zeros behind a hashed name) packs about 30 to 1.
 	bombFrom, bombRatio = 64 << 20, 200
