@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -31,22 +33,22 @@ func (f *readFlags) add(c *cobra.Command) {
 	c.Flags().Float64Var(&f.scale, "scale", 1, "multiply all counts")
 }
 
-func (f *readFlags) options() (trace.Options, error) {
+func (f *readFlags) options(ctx context.Context) (trace.Options, error) {
 	if f.scale <= 0 {
 		return trace.Options{}, fmt.Errorf("%w: --scale %g: it is above 0", errUsage, f.scale)
 	}
-	return trace.Options{Format: trace.Format(f.format), Values: trace.Values(f.values), Scale: f.scale}, nil
+	return trace.Options{Format: trace.Format(f.format), Values: trace.Values(f.values), Scale: f.scale, Interrupted: ctx.Err}, nil
 }
 
 // open opens a trace; what is wrong with it is the caller's to mend, as is a wrong flag.
-func (f *readFlags) open(path string) (*trace.Trace, error) {
-	o, err := f.options()
+func (f *readFlags) open(ctx context.Context, path string) (*trace.Trace, error) {
+	o, err := f.options(ctx)
 	if err != nil {
 		return nil, err
 	}
 	t, err := trace.Open(path, o)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUsage, err)
+		return nil, badTrace(path, err)
 	}
 	return t, nil
 }
@@ -83,7 +85,7 @@ grain of a minute, as simulator/keepalive says; hybrid4h_noARIMA is its histogra
 		Example: "  wholescale simulate keepalive invocations.csv.gz\n  wholescale simulate keepalive azurefunctions-dataset2019/ -o json",
 		Args:    oneTrace,
 		RunE: func(c *cobra.Command, args []string) error {
-			t, err := read.open(args[0])
+			t, err := read.open(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -91,7 +93,7 @@ grain of a minute, as simulator/keepalive says; hybrid4h_noARIMA is its histogra
 			bounds := floor || output == "table"
 			list, err := keepalive.Evaluate(t, bounds)
 			if err != nil {
-				return fmt.Errorf("%w: %w", errUsage, placed(args[0], err))
+				return badTrace(args[0], err)
 			}
 			remarks(c, t)
 			return keepaliveRecords(list, bounds).write(c.OutOrStdout(), output)
@@ -103,13 +105,17 @@ grain of a minute, as simulator/keepalive says; hybrid4h_noARIMA is its histogra
 	return c
 }
 
-// placed names the trace in an error that has no place yet.
-func placed(path string, err error) error {
+// badTrace is an error of reading a trace, which is the caller's to mend, unless they ended it. It names the trace when
+// nothing in it has a place.
+func badTrace(path string, err error) error {
 	var place *trace.Error
-	if errors.As(err, &place) {
+	switch {
+	case errors.Is(err, context.Canceled):
 		return err
+	case errors.As(err, &place) || strings.Contains(err.Error(), path):
+		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	return fmt.Errorf("%s: %w", path, err)
+	return fmt.Errorf("%w: %s: %w", errUsage, path, err)
 }
 
 func keepaliveRecords(list []keepalive.Result, bounds bool) records {

@@ -47,14 +47,14 @@ func traceInfoCommand() *cobra.Command {
 		Example: "  wholescale trace info access.log.gz\n  wholescale trace info azurefunctions-dataset2019/ -o json",
 		Args:    oneTrace,
 		RunE: func(c *cobra.Command, args []string) error {
-			t, err := read.open(args[0])
+			t, err := read.open(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			defer t.Close() // read only: nothing to lose
 			info, err := trace.Describe(t)
 			if err != nil {
-				return fmt.Errorf("%w: %w", errUsage, placed(args[0], err))
+				return badTrace(args[0], err)
 			}
 			if output == "json" || output == "yaml" {
 				return writeObject(c.OutOrStdout(), output, info)
@@ -126,7 +126,7 @@ func traceConvertCommand() *cobra.Command {
 		Example: "  wholescale trace convert access.log --to traffic.csv.gz",
 		Args:    oneTrace,
 		RunE: func(c *cobra.Command, args []string) error {
-			t, err := read.open(args[0])
+			t, err := read.open(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -149,20 +149,20 @@ func traceSampleCommand() *cobra.Command {
 		Example: "  wholescale trace sample azurefunctions-dataset2019/ --functions 100 --seed 7 --to small.csv.gz",
 		Args:    oneTrace,
 		RunE: func(c *cobra.Command, args []string) error {
-			t, err := read.open(args[0])
+			t, err := read.open(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			err = t.Each(func(*trace.Row) error { return c.Context().Err() })
+			err = t.Each(func(*trace.Row) error { return nil })
 			_ = t.Close() // read only: nothing to lose
 			if err != nil {
-				return fmt.Errorf("%w: %w", errUsage, placed(args[0], err))
+				return badTrace(args[0], err)
 			}
 			picked, err := trace.Sample(t.Functions(), functions, seed)
 			if err != nil {
 				return fmt.Errorf("%w: %w", errUsage, err)
 			}
-			again, err := read.open(args[0])
+			again, err := read.open(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -255,14 +255,14 @@ func traceFitCommand() *cobra.Command {
 		Use: "fit TRACE", Short: "The few numbers of synthesize that a trace is nearest to",
 		Args: oneTrace,
 		RunE: func(c *cobra.Command, args []string) error {
-			t, err := read.open(args[0])
+			t, err := read.open(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			defer t.Close() // read only: nothing to lose
 			s, err := trace.Fit(t)
 			if err != nil {
-				return fmt.Errorf("%w: %w", errUsage, placed(args[0], err))
+				return badTrace(args[0], err)
 			}
 			remarks(c, t)
 			if output == "json" || output == "yaml" {
@@ -300,10 +300,7 @@ func writeTrace(c *cobra.Command, t *trace.Trace, name, to string) (err error) {
 		}
 	}()
 	if err := packTrace(c.Context(), f, t, strings.HasSuffix(to, ".gz")); err != nil {
-		if c.Context().Err() != nil {
-			return c.Context().Err()
-		}
-		return fmt.Errorf("%w: %w", errUsage, placed(name, err))
+		return badTrace(name, err)
 	}
 	remarks(c, t)
 	if to != "" {

@@ -3,6 +3,7 @@ package keepalive
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -100,6 +101,21 @@ func TestGapsByHand(t *testing.T) {
 	}
 	if five.NormWaste != 0.9 {
 		t.Errorf("waste %v", five.NormWaste)
+	}
+}
+
+// A folder of day files is one trace: gaps reach over midnight.
+func TestGapsReachOverMidnight(t *testing.T) {
+	folder := t.TempDir()
+	for name, text := range map[string]string{"a.d01.csv": "HashFunction,1440\nf,1\ng,1\n", "a.d02.csv": "HashFunction,1,2\ng,0,1\nf,1,1\n"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// f comes in three minutes one after the other, g in the first and the third.
+	five := evaluate(t, folder, true)[0]
+	if five.IdleMin != (1+1+1)+(2+1) || math.Abs(five.Mean-(100./3+50)/2) > 1e-9 || five.OracleIdleMin != 4 {
+		t.Errorf("%+v", five)
 	}
 }
 

@@ -42,10 +42,14 @@ func newTable(s *source) (*table, error) {
 	seen := make(map[string]int, len(t.row))
 	for i, f := range t.row {
 		title := strings.TrimSpace(string(f))
-		if before, ok := seen[fold(title)]; ok {
+		key := title
+		if !strings.ContainsAny(title, "0123456789") { // a name of a format, and not a function or a minute
+			key = fold(title)
+		}
+		if before, ok := seen[key]; ok {
 			return nil, t.failf(title, "stands twice in the header, as columns %d and %d", before+1, i+1)
 		}
-		seen[fold(title)] = i
+		seen[key] = i
 		t.titles, t.folded = append(t.titles, title), append(t.folded, fold(title))
 	}
 	return t, nil

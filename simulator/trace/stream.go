@@ -73,6 +73,8 @@ type Options struct {
 	// ReorderMost is how many requests are kept back to put them in order of arrival, in formats that are written in another
 	// order; 0 means 65536. What comes later still is an error.
 	ReorderMost int
+	// Interrupted is asked now and then, when it is there; its error ends the reading.
+	Interrupted func() error
 }
 
 func (o Options) validate() error {
@@ -121,6 +123,7 @@ type Trace struct {
 	notes     []string
 	rows      rowReader
 	options   Options
+	given     uint // rows
 	err       error
 }
 
@@ -165,6 +168,13 @@ func (t *Trace) Notes() []string { return t.notes }
 func (t *Trace) Next(row *Row) error {
 	if t.err != nil {
 		return t.err
+	}
+	const often = 256 // rows: a row of counts may be a day of a function
+	if t.given++; t.options.Interrupted != nil && t.given%often == 0 {
+		if err := t.options.Interrupted(); err != nil {
+			t.err = fmt.Errorf("reading the trace: %w", err)
+			return t.err
+		}
 	}
 	if err := t.rows.next(row); err != nil {
 		t.err = err
