@@ -1,11 +1,14 @@
 package keepalive
 
 import (
+	"bufio"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -101,6 +104,46 @@ func TestGapsByHand(t *testing.T) {
 	}
 	if five.NormWaste != 0.9 {
 		t.Errorf("waste %v", five.NormWaste)
+	}
+}
+
+// Minutes may be called otherwise and stand anywhere, the trigger may be missing, and the file need not be packed.
+func TestSpellingAndOrderOfColumnsDoNotMatter(t *testing.T) {
+	want := evaluate(t, shared(t, "traces/azure2019/500"), true)
+	packed, err := os.Open(shared(t, "traces/azure2019/500/invocations.csv.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packed.Close()
+	z, err := gzip.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	lines := bufio.NewScanner(z)
+	lines.Buffer(nil, 1<<20)
+	for n := 0; lines.Scan(); n++ {
+		f := strings.Split(lines.Text(), ",")
+		if n == 0 {
+			for i, title := range f[4:] {
+				f[4+i] = title + "_minute"
+			}
+			f[2] = "hash_function"
+		}
+		f = append(f[:3], f[4:]...)
+		slices.Reverse(f)
+		b.WriteString(strings.Join(f, ",") + "\r\n")
+	}
+	in, err := trace.Read(strings.NewReader(b.String()), "f.csv", trace.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Evaluate(in, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%+v\nnot %+v", got, want)
 	}
 }
 

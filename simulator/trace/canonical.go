@@ -217,6 +217,9 @@ func (c *canonical) takeCounts(row *Row) error {
 	if c.trace.kind == Pods && len(c.counts) != 1 {
 		return c.failf("counts", "%d numbers; expected one number of pods", len(c.counts))
 	}
+	if time.Duration(len(c.counts)) > (100*mostDuration-row.At)/max(c.trace.period, 1) {
+		return c.failf("counts", "%d periods of %s; expected them to end within a hundred years", len(c.counts), c.trace.period)
+	}
 	row.Counts = c.counts
 	return nil
 }

@@ -29,7 +29,7 @@ const (
 	AccessLog  Format = "accesslog"   // common or combined
 	AccessJSON Format = "accessjson"  // nginx, Caddy, Traefik or Envoy, one object a line
 	ALB        Format = "alb"         // AWS application load balancer
-	SimKube    Format = "simkube"     // version 2, JSON
+	SimKube    Format = "simkube"     // version 2, JSON or MessagePack
 )
 
 // Formats are all, in the order of the documentation.
@@ -68,6 +68,8 @@ func recognise(s *source) (Format, role, error) {
 	switch {
 	case bytes.HasPrefix(first, []byte(canonicalMagic)):
 		return Wholescale, roleRows, nil
+	case isPacked(head):
+		return SimKube, roleRows, nil
 	case trimmed[0] == '{':
 		return recogniseObject(trimmed), roleRows, nil
 	case albLine.Match(first):

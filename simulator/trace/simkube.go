@@ -2,14 +2,21 @@ package trace
 
 import (
 	"encoding/json"
+	"fmt"
 )
 
-// simkube reads SimKube's version 2: what was applied and deleted, and when. It has pods and no requests: a row is how many
+// simkube reads SimKube's version 2 as JSON: what was applied and deleted, and when. It has pods and no requests: a row is how many
 // pods a workload should have from then on. What has no number of pods (a ConfigMap) is left out.
 type simkube struct {
+	simkubeQueue
 	*objects
-	trace *Trace
-	queue []simkubeChange
+}
+
+// simkubeQueue is changes that were read and not given yet.
+type simkubeQueue struct {
+	trace  *Trace
+	source *source
+	queue  []simkubeChange
 }
 
 type simkubeChange struct {
@@ -18,8 +25,12 @@ type simkubeChange struct {
 	pods     float64
 }
 
+// openSimKube tells JSON from MessagePack, of which no text can begin with the first byte.
 func openSimKube(t *Trace, s *source) (raw, error) {
-	k := &simkube{objects: newObjects(s), trace: t}
+	if first, _ := s.bytes.Peek(1); isPacked(first) {
+		return openSimKubePack(t, s)
+	}
+	k := &simkube{simkubeQueue: simkubeQueue{trace: t, source: s}, objects: newObjects(s)}
 	version := 0.0
 	err := k.enter([]string{"events"}, func(key string) (bool, error) {
 		if key != "version" {
@@ -36,6 +47,17 @@ func openSimKube(t *Trace, s *source) (raw, error) {
 	return k, err
 }
 
+// isPacked is whether a file begins with a map or an array of MessagePack.
+func isPacked(head []byte) bool {
+	return len(head) > 0 && (head[0] >= 0x80 && head[0] < 0xa0 || head[0] >= 0xdc && head[0] <= 0xdf)
+}
+
+type simkubeEvent struct {
+	TS      json.Number     `json:"ts"`
+	Applied []simkubeObject `json:"applied_objs"`
+	Deleted []simkubeObject `json:"deleted_objs"`
+}
+
 type simkubeObject struct {
 	Kind     string `json:"kind"`
 	Metadata struct {
@@ -48,38 +70,32 @@ type simkubeObject struct {
 	} `json:"spec"`
 }
 
+func (k *simkube) Close() error { return k.objects.Close() }
+
 func (k *simkube) event(e *event) error {
 	for len(k.queue) == 0 {
 		if !k.json.More() {
 			return k.leave(1)
 		}
-		if err := k.change(); err != nil {
-			return err
+		var v simkubeEvent
+		if err := k.json.Decode(&v); err != nil {
+			return k.fail("events", err)
+		}
+		if column, err := k.add(v, k.line()); err != nil {
+			return k.fail(column, err)
 		}
 	}
-	c := k.queue[0]
-	k.queue = k.queue[1:]
-	var err error
-	if e.Function, err = k.trace.named([]byte(c.workload)); err != nil {
+	if err := k.take(e); err != nil {
 		return k.fail("metadata.name", err)
 	}
-	e.when, e.Counts = c.when, []float64{c.pods}
 	return nil
 }
 
-// change reads one moment's changes.
-func (k *simkube) change() error {
-	var v struct {
-		TS      json.Number     `json:"ts"`
-		Applied []simkubeObject `json:"applied_objs"`
-		Deleted []simkubeObject `json:"deleted_objs"`
-	}
-	if err := k.json.Decode(&v); err != nil {
-		return k.fail("events", err)
-	}
+// add takes one moment's changes; an error comes with the field that it is about.
+func (q *simkubeQueue) add(v simkubeEvent, line int) (column string, err error) {
 	at, err := moment([]byte(v.TS))
 	if err != nil {
-		return k.fail("ts", err)
+		return "ts", err
 	}
 	for _, o := range v.Applied {
 		pods := 1.0
@@ -89,17 +105,29 @@ func (k *simkube) change() error {
 		case o.Kind == "Job" && o.Spec.Parallelism != nil:
 			pods = *o.Spec.Parallelism
 		case o.Kind != "Pod" && o.Kind != "Job" && o.Kind != "Deployment" && o.Kind != "StatefulSet" && o.Kind != "ReplicaSet":
-			k.trace.drop(&lines{source: k.source, line: k.line()}, "an object that says no number of pods")
+			q.trace.drop(&lines{source: q.source, line: line}, "an object that says no number of pods")
 			continue
 		}
 		if pods < 0 || pods > 1e7 {
-			return k.failf("spec.replicas", "%g is not a number of pods", pods)
+			return "spec.replicas", fmt.Errorf("%g is not a number of pods", pods)
 		}
-		k.queue = append(k.queue, simkubeChange{at, simkubeName(o), pods})
+		q.queue = append(q.queue, simkubeChange{at, simkubeName(o), pods})
 	}
 	for _, o := range v.Deleted {
-		k.queue = append(k.queue, simkubeChange{at, simkubeName(o), 0})
+		q.queue = append(q.queue, simkubeChange{at, simkubeName(o), 0})
 	}
+	return "", nil
+}
+
+// take gives the next change.
+func (q *simkubeQueue) take(e *event) error {
+	c := q.queue[0]
+	q.queue = q.queue[1:]
+	var err error
+	if e.Function, err = q.trace.named([]byte(c.workload)); err != nil {
+		return err
+	}
+	e.when, e.Counts = c.when, []float64{c.pods}
 	return nil
 }
 
