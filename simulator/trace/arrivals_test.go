@@ -132,16 +132,19 @@ func TestDurationsAreDrawnFromTheirPercentiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, last := 0, time.Duration(0)
+	n, most, last := 0, 3_037_902, time.Duration(0)
+	if testing.Short() {
+		most = 100_000
+	}
 	var r Request
-	for ; a.Next(&r) == nil; n++ {
+	for ; n < most+1 && a.Next(&r) == nil; n++ {
 		d := tr.Functions()[r.Function].Durations
 		if r.Service < d.Percentiles[0] || r.Service > d.Percentiles[6] || r.At < last {
 			t.Fatalf("%s at %s after %s of %+v", r.Service, r.At, last, d)
 		}
 		last = r.At
 	}
-	if n != 3_037_902 {
+	if n != most && !testing.Short() {
 		t.Errorf("%d requests", n)
 	}
 }

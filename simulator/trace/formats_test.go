@@ -211,10 +211,14 @@ func TestConvertKeepsCountsAndTimes(t *testing.T) {
 			t.Errorf("%s: %v", s.name, err)
 		}
 	}
-	for _, path := range []string{
-		"azure2019/500", "azure2019/daily1250", "azure2021", "azure-llm", "web", "crane", "crane/dsp_input12.csv.gz", "invitro", "simkube",
-		"nab/elb_request_count_8c0756.csv.gz", "nab/grok_asg_anomaly.csv.gz", "nab/nyc_taxi.csv.gz", "nab/Twitter_volume_AMZN.csv.gz",
-	} {
+	paths := []string{
+		"azure2019/500", "azure2021", "invitro", "simkube", "nab/elb_request_count_8c0756.csv.gz",
+		"azure2019/daily1250", "azure-llm", "web", "crane", "crane/dsp_input12.csv.gz", "nab/grok_asg_anomaly.csv.gz", "nab/nyc_taxi.csv.gz", "nab/Twitter_volume_AMZN.csv.gz",
+	}
+	if testing.Short() {
+		paths = paths[:5]
+	}
+	for _, path := range paths {
 		t.Run(path, func(t *testing.T) {
 			full := shared(t, path)
 			if err := sameRows(opened(t, full, Options{}), converted(t, opened(t, full, Options{}))); err != nil {
@@ -295,6 +299,9 @@ func TestThePublishedTracesHoldWhatTheirDescriptionsSay(t *testing.T) {
 		{"web", CountFile, 1, 1_352_804_107, 3823.767}, // 229,426 in the busiest minute
 		{"invitro", InVitro, 4, 4525, 0.333},
 	} {
+		if testing.Short() && c.requests > 1e7 {
+			continue
+		}
 		i, err := Describe(opened(t, shared(t, c.path), Options{}))
 		if err != nil {
 			t.Errorf("%s: %v", c.path, err)

@@ -8,7 +8,7 @@ import (
 )
 
 // mostValue bounds one value of a JSON file in bytes: an entry of an archive with its bodies, a series of an export.
-const mostValue = 16 << 20
+const mostValue = 8 << 20
 
 // objects reads a JSON file value by value.
 type objects struct {
