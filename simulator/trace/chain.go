@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -76,12 +77,7 @@ func (c *chain) sort() error {
 			return err
 		}
 	}
-	slices.SortStableFunc(c.files, func(a, b file) int {
-		if x, y := first[a.name], first[b.name]; x != y {
-			return map[bool]int{true: -1, false: 1}[x < y]
-		}
-		return 0
-	})
+	slices.SortStableFunc(c.files, func(a, b file) int { return cmp.Compare(first[a.name], first[b.name]) })
 	return nil
 }
 

@@ -42,7 +42,7 @@ type huawei2023 struct {
 	column    int // the next of the row; at the end a new row is read
 	at        int64
 	first     [][]byte // a copy of the first row, read ahead for the period
-	second    bool
+	any       bool // at is a time
 	atFirst   int64
 	block     int
 }
@@ -70,14 +70,13 @@ func (h *huawei2023) begin() error {
 	if err := h.trace.steps(step); err != nil {
 		return h.fail(h.title(h.time), err)
 	}
-	h.second = true
 	h.column = 0
 	return nil
 }
 
 // nextLine reads a line and its time.
 func (h *huawei2023) nextLine() error {
-	before, had := h.at, h.atFirst != 0 || h.first != nil
+	before := h.at
 	if err := h.read(); err != nil {
 		return err
 	}
@@ -99,10 +98,10 @@ func (h *huawei2023) nextLine() error {
 		}
 		at += int64(d) * 86_400e9
 	}
-	if had && at <= before {
+	if h.any && at <= before {
 		return h.failf(h.title(h.time), "%s is not after the row above; expected rising times", bytes.TrimSpace(h.row[h.time]))
 	}
-	h.at = at
+	h.any, h.at = true, at
 	return nil
 }
 

@@ -168,44 +168,49 @@ func (p *prometheusFile) collect(e *event) []float64 {
 	v, period := p.series.Values, int64(p.trace.period)
 	p.run = p.run[:0]
 	for ; p.at < len(v) && len(p.run) < runMost; p.at++ {
-		s := v[p.at]
-		n, known := 0.0, s.known
-		switch {
-		case !s.known:
-			p.trace.drop(&lines{source: p.source, line: p.line()}, "NaN or infinite: unknown")
-		case p.counter && (p.at == 0 || !v[p.at-1].known || s.when-v[p.at-1].when != period):
-			known = false
-			if p.at > 0 {
-				p.trace.drop(&lines{source: p.source, line: p.line()}, "a counter after a gap: when it grew is unknown")
-			}
-		case p.counter:
-			if n = s.value - v[p.at-1].value; n < 0 { // it began anew
-				n = s.value
-			}
-		case p.trace.options.Values == ValuesCount:
-			n = s.value
-		default:
-			n = s.value * p.trace.period.Seconds()
+		if len(p.run) > 0 && v[p.at].when-v[p.at-1].when != period {
+			break
 		}
-		if !known || len(p.run) > 0 && s.when-v[p.at-1].when != period {
-			if len(p.run) > 0 {
-				if known {
-					break
-				}
-				p.at++
-				break
-			}
-			if !known {
-				continue
-			}
+		n, known := p.count(p.at)
+		if !known && len(p.run) > 0 {
+			p.at++
+			break
+		}
+		if !known {
+			continue
 		}
 		if len(p.run) == 0 {
-			e.when = s.when - period
+			e.when = v[p.at].when - period
 		}
 		p.run = append(p.run, n*p.trace.options.scale())
 	}
 	e.Counts = p.run
 	return p.run
+}
+
+// count is the requests in the step before a sample, when they are known; else it is said why not.
+func (p *prometheusFile) count(i int) (n float64, known bool) {
+	s := p.series.Values[i]
+	switch {
+	case !s.known:
+		p.trace.drop(&lines{source: p.source, line: p.line()}, "NaN or infinite: unknown")
+		return 0, false
+	case !p.counter && p.trace.options.Values == ValuesCount:
+		return s.value, true
+	case !p.counter:
+		return s.value * p.trace.period.Seconds(), true
+	case i == 0:
+		return 0, false // a counter's first sample is what it grows from
+	}
+	before := p.series.Values[i-1]
+	if !before.known || s.when-before.when != int64(p.trace.period) {
+		p.trace.drop(&lines{source: p.source, line: p.line()}, "a counter after a gap: when it grew is unknown")
+		return 0, false
+	}
+	if s.value < before.value { // it began anew
+		return s.value, true
+	}
+	return s.value - before.value, true
 }
 
 // seriesName is a metric as Prometheus writes it, labels sorted; a series without any is named requests.
