@@ -60,6 +60,7 @@ func TestBadInputIsSaidWithItsPlace(t *testing.T) {
 		{"time goes back", "ts,value\n60,1\n120,1\n90,1\n", "f.csv:4: column ts: 90 is before the row above; expected rising times"},
 		{"time stands still", "ts,value\n60,1\n120,1\n120,1\n", "f.csv:4: column ts: 120 stands twice; expected rising times"},
 		{"time goes back in a wide table", "time,0\n0,1\n60,2\n30,3\n", "f.csv:4: column time: 30 is not after the row above; expected rising times"},
+		{"a bad first row of a wide table", "time,0\n0,x\n60,2\n", `f.csv:2: column 0: "x" is not a number of 0 or more`},
 		{"one row", "ts,value\n60,1\n", "f.csv:2: column ts: one row alone has no period; expected two at least"},
 		{"no time", "ts,value\nyesterday,1\n", `f.csv:2: column ts: "yesterday" is not a time such as 2023-11-16 18:15:46 or 1700158546`},
 		{"a request goes back", header + "2023-11-16 18:15:46,1,1\n2023-11-16 18:15:45,1,1\n", "f.csv:3: column TIMESTAMP: 1s before the row above; expected the order of arrival"},

@@ -42,8 +42,10 @@ type huawei2023 struct {
 	column    int // the next of the row; at the end a new row is read
 	at        int64
 	first     [][]byte // a copy of the first row, read ahead for the period
-	any       bool // at is a time
+	any       bool     // at is a time
 	atFirst   int64
+	lineFirst int
+	counts    [1]float64 // of the row given last
 	block     int
 }
 
@@ -59,7 +61,7 @@ func (h *huawei2023) begin() error {
 	for _, f := range h.row {
 		h.first = append(h.first, bytes.Clone(f))
 	}
-	h.atFirst = h.at
+	h.atFirst, h.lineFirst = h.at, h.lines.line
 	switch err := h.nextLine(); {
 	case errors.Is(err, io.EOF):
 		return h.failf(h.title(h.time), "one row alone has no period; expected two at least")
@@ -134,14 +136,18 @@ func (h *huawei2023) event(e *event) error {
 			continue
 		}
 		n, err := count(row[i])
+		if err == nil {
+			n *= h.trace.options.scale()
+			err = h.trace.tooMany(n)
+		}
+		if err != nil && h.first != nil {
+			return &Error{File: h.name, Line: h.lineFirst, Column: h.title(i), Err: err}
+		}
 		if err != nil {
 			return h.fail(h.title(i), err)
 		}
-		n *= h.trace.options.scale()
-		if err := h.trace.tooMany(n); err != nil {
-			return h.fail(h.title(i), err)
-		}
-		e.Function, e.when, e.Block, e.Counts = h.functions[i], at, h.block, []float64{n}
+		h.counts[0] = n
+		e.Function, e.when, e.Block, e.Counts = h.functions[i], at, h.block, h.counts[:]
 		return nil
 	}
 }
