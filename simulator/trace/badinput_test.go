@@ -70,6 +70,7 @@ func TestBadInputIsSaidWithItsPlace(t *testing.T) {
 		{"cut off JSON", `{"log":{"entries":[{"startedDateTime":`, "f.csv:1: column log.entries: unexpected EOF"},
 		{"JSON with more behind it", `{"log":{"entries":[{"startedDateTime":"2024-01-01T00:00:00Z","time":1}]}} x`, "something stands after the end"},
 		{"an instant vector", `{"status":"success","data":{"resultType":"vector","result":[]}}`, `f.csv:1: column resultType: "vector"; expected "matrix", the answer to query_range`},
+		{"a pit", `{"log":{"a":` + strings.Repeat("[", 1000), "values lie more than 256 deep"},
 		{"another version", "{\n\"version\":1,\n\"events\":[]}", "f.csv:2: column version: 1; expected 2"},
 		{"half a log line", "1.2.3.4 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" abc 2326\n", `f.csv:1: column status: "abc" is no HTTP status`},
 		{"a line of a megabyte", azure + strings.Repeat("x", mostLine+1), "f.csv:3: a line is longer than 1048576 bytes"},

@@ -9,9 +9,6 @@ import (
 	"math"
 )
 
-// mostDepth bounds how deep values may lie in one another.
-const mostDepth = 64
-
 // msgpack reads MessagePack, value by value. Of a value it keeps at most mostValue bytes.
 type msgpack struct {
 	from *bufio.Reader

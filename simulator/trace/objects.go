@@ -10,6 +10,9 @@ import (
 // mostValue bounds one value of a JSON file in bytes: an entry of an archive with its bodies, a series of an export.
 const mostValue = 8 << 20
 
+// mostDepth bounds how deep values that are passed over may lie in one another. Kubernetes objects stay below 30.
+const mostDepth = 256
+
 // objects reads a JSON file value by value.
 type objects struct {
 	*source
@@ -110,8 +113,11 @@ func (o *objects) skip() error {
 		case json.Delim('}'), json.Delim(']'):
 			depth--
 		}
-		if depth == 0 {
+		switch {
+		case depth == 0:
 			return nil
+		case depth > mostDepth:
+			return o.failf("", "values lie more than %d deep", mostDepth)
 		}
 	}
 }
