@@ -59,6 +59,7 @@ TRACE is a file in that format (TIMESTAMP,ContextTokens,GeneratedTokens; gzipped
 	flags.DurationVar(&f.nodeJoin, "node-join", 45*time.Second, "from ordered to ready, give or take a fifth")
 	flags.DurationVar(&f.idle, "node-idle", 30*time.Second, "how long a node is empty before it is given back")
 	flags.BoolVar(&f.decisions, "decisions", false, "print each decision that changes something, with its reasons, to stderr")
+	c.AddCommand(keepaliveCommand())
 	return c
 }
 

@@ -3,7 +3,6 @@ package trace
 import (
 	"bytes"
 	"compress/gzip"
-	"encoding/csv"
 	"errors"
 	"slices"
 	"strings"
@@ -32,14 +31,14 @@ func TestWhatCannotBeReadIsSaidWithItsPlace(t *testing.T) {
 		{"empty", "", "f.csv:1: there is no request in it"},
 		{"a BOM alone", "\ufeff", "f.csv:1: there is no request in it"},
 		{"a header alone", header, "f.csv:1: there is no request in it"},
-		{"another format", "app,minute\n1,2\n", "f.csv:1: column TIMESTAMP: there is no such column; is this an Azure LLM trace?"},
-		{"a column is missing", "TIMESTAMP,ContextTokens\n", "f.csv:1: column GeneratedTokens: there is no such column; is this an Azure LLM trace?"},
-		{"too few columns", header + good + "2023-11-16 18:15:47,10\n", "f.csv:3: 2 columns are too few"},
-		{"time goes back", header + good + "2023-11-16 18:15:45,10,5\n", "f.csv:3: column TIMESTAMP: 2023-11-16 18:15:45 is before the line above"},
-		{"no time", header + "NaN,10,5\n", `f.csv:2: column TIMESTAMP: "NaN" is not a time such as 2023-11-16 18:15:46.6805900`},
+		{"another format", "app,minute\n1,2\n", "f.csv:1: column TIMESTAMP: there is no such column; a trace in format azure-llm has one"},
+		{"a column is missing", "TIMESTAMP,ContextTokens\n", "f.csv:1: column GeneratedTokens: there is no such column; a trace in format azure-llm has one"},
+		{"too few columns", header + good + "2023-11-16 18:15:47,10\n", "f.csv:3: 2 columns; expected 3 as in the header"},
+		{"time goes back", header + good + "2023-11-16 18:15:45,10,5\n", "f.csv:3: column TIMESTAMP: 1.68059s before the row above; expected the order of arrival"},
+		{"no time", header + "NaN,10,5\n", `f.csv:2: column TIMESTAMP: "NaN" is not a time such as 2023-11-16 18:15:46 or 1700158546`},
 		{"negative tokens", header + "2023-11-16 18:15:46,-1,5\n", `f.csv:2: column ContextTokens: "-1" is not a whole number of 0 to 100000000`},
 		{"too many tokens", header + "2023-11-16 18:15:46,1,1000000000\n", `f.csv:2: column GeneratedTokens: "1000000000" is not a whole number of 0 to 100000000`},
-		{"a quote is not closed", header + good + "\"2023\n", `f.csv:3: extraneous or missing " in quoted-field`},
+		{"a quote is not closed", header + good + "\"2023\n", "f.csv:3: column TIMESTAMP: a quote is not closed on its line"},
 		{"a truncated gzip", whole[:len(whole)-20], "unexpected EOF"},
 		{"no gzip after all", "\x1f\x8bxyz", "f.csv:1: not a gzip file after all: unexpected EOF"},
 		{"a huge line", packed(t, header+good+strings.Repeat("x", mostLine+1)), "f.csv:3: a line is longer than 1048576 bytes"},
@@ -67,8 +66,8 @@ func TestAllWaysToWriteATraceReadAlike(t *testing.T) {
 }
 
 func TestMoreRequestsThanFitAreRefused(t *testing.T) {
-	r := azureLLMReader{csv: csv.NewReader(strings.NewReader(header + strings.Repeat("2023-11-16 18:15:46,1,1\n", 4))), name: "f.csv", most: 3}
-	if _, err := r.all(); err == nil || err.Error() != "f.csv:5: more than 3 requests; cut the trace into parts" {
+	tr := read(t, "f.csv", header+strings.Repeat("2023-11-16 18:15:46,1,1\n", 4), Options{})
+	if _, err := azureLLMRequests(tr, DefaultServiceModel, 3); err == nil || err.Error() != "more than 3 requests; cut the trace into parts" {
 		t.Error(err)
 	}
 }

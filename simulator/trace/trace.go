@@ -1,5 +1,17 @@
-// Package trace reads recorded traffic. A trace is a row of requests in order of arrival; readers stream, say which line
-// and column they cannot read, and lose nothing silently.
+// Package trace reads recorded traffic, in the formats that Formats lists. Readers stream in constant memory, say which line
+// and column they cannot read, and lose nothing silently: see Trace.Drops.
+//
+// A trace is of one Kind. Requests come one by one, with a duration or what one can be made of. Counts say how many requests
+// a function got in each period. Trace.Next gives the rows as the files have them; Trace.Arrivals makes single requests of
+// either, in order of time; Trace.Periods gives counts in order of time:
+//
+//	t, err := trace.Open("azurefunctions-dataset2019", trace.Options{}) // a file or a folder
+//	a, err := t.Arrivals(trace.ArrivalOptions{Seed: 7})
+//	var r trace.Request
+//	for err = a.Next(&r); err == nil; err = a.Next(&r) { ... t.Functions()[r.Function] ... }
+//	// io.EOF at the end
+//
+// Convert writes any trace in the project's own format; Sample, Synthesize, Fit and Describe are what wholescale trace does.
 package trace
 
 import (
@@ -10,10 +22,12 @@ import (
 
 // Request is one request of a trace.
 type Request struct {
-	// At is when it arrived, since the trace's first request.
+	// At is when it arrived: since the trace's first request, or, of counts, since the first period began.
 	At time.Duration
 	// Workload is whom it was for; empty when the trace has one alone.
 	Workload string
+	// Function is the same as an index into Trace.Functions.
+	Function int
 	// Service is how long it kept a pod busy.
 	Service time.Duration
 }
