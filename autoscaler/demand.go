@@ -16,7 +16,7 @@ type demandMemory struct {
 	stable, panicked, rate *window.Average
 	service                float64 // seconds, of ended requests
 	ended                  float64
-	idleSince              time.Time
+	idleSince, heldAt      time.Time
 	gaps                   learn.Gaps
 }
 
@@ -75,6 +75,10 @@ func (m *Memory) demandOf(now time.Time, w *Workload, load Load, stale bool) Dem
 	for _, p := range load.Pods {
 		d.InFlight += p.InFlight
 	}
+	if d.Queued > 0 {
+		mem.heldAt = now
+	}
+	d.HeldAt = mem.heldAt
 	switch busy := d.Queued+d.InFlight > 0; {
 	case busy && !mem.idleSince.IsZero():
 		mem.gaps.Add(now.Sub(mem.idleSince))

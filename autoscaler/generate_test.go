@@ -282,6 +282,9 @@ func (g *generator) demand(inFlight int) autoscaler.Demand {
 	d.Stable, d.Panic = pick(g, "stable", 0, 0.4, 3, 30, 300), pick(g, "panic", 0, 0.4, 3, 30, 300)
 	d.Deviation, d.Rate = pick(g, "deviation", 0, 0.5, 4, 40), pick(g, "rate", 0, 1, 20, 500.0)
 	d.Service = pick(g, "service", 0, 50*time.Millisecond, 4*time.Second)
+	if g.oneIn(3, "was held") {
+		d.HeldAt = g.ago("held", 2*time.Minute)
+	}
 	for range pick(g, "gaps", 0, 0, 12) {
 		d.Gaps.Add(time.Duration(g.upTo("gap", 4000)) * time.Second)
 	}

@@ -117,16 +117,14 @@ func (z *sizer) propose(n int, why Reason) {
 func (z *sizer) stock() {
 	d, p := &z.w.Demand, &z.w.Policy
 	q, ok := z.criticalRatio()
-	if !ok || d.Stable == 0 && d.Panic == 0 || d.Queued > 0 && d.Service > 0 {
-		return // what is held is in the averages, and backlog has reckoned with it
+	if !ok || d.Stable == 0 && d.Panic == 0 || d.Queued > 0 {
+		return // what is held has room asked for it already
 	}
 	horizon := z.v.lead(z.s, z.at) - p.Objective.Wait
 	if horizon <= 0 {
 		return // who may wait for as long as a replica starts needs none ahead
 	}
-	apart := (p.StableWindow - p.PanicWindow).Seconds() / 2 // between the middles of the two windows
-	ahead := min(horizon, p.StableWindow).Seconds()
-	o := predictors.Recent(d.Stable, d.Panic, d.Deviation, apart, ahead)
+	o := z.outlook(min(horizon, p.StableWindow).Seconds())
 	demand := o.Quantile(q)
 	if most := math.Ceil(p.UpRate * math.Max(1, float64(z.ready))); demand > most*z.perPod() {
 		demand = most * z.perPod()
@@ -134,6 +132,19 @@ func (z *sizer) stock() {
 	if n := whole(math.Ceil(demand / z.perPod())); n > z.replicas {
 		z.become(n, Reason{Rule: Stock, Observed: demand, Bound: 100 * q})
 	}
+}
+
+// outlook is demand a while ahead. After requests were held, the averages have their waiting in them, which is no demand:
+// then it is what the rate of arrivals keeps busy, which for Poisson arrivals is Poisson too, whatever the service times are
+// (M/G/infinity; Tijms, A First Course in Stochastic Models, 2003, 1.1.3). Without a known service time it is nothing.
+func (z *sizer) outlook(ahead float64) predictors.Outlook {
+	d, p := &z.w.Demand, &z.w.Policy
+	if !d.HeldAt.IsZero() && z.s.Now.Before(d.HeldAt.Add(p.StableWindow)) {
+		busy := d.Rate * d.Service.Seconds()
+		return predictors.Outlook{Mean: busy, Deviation: math.Sqrt(busy)}
+	}
+	apart := (p.StableWindow - p.PanicWindow).Seconds() / 2 // between the middles of the two windows
+	return predictors.Recent(d.Stable, d.Panic, d.Deviation, apart, ahead)
 }
 
 // criticalRatio is the newsvendor's quantile of the objective; false without one.

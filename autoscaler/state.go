@@ -172,6 +172,8 @@ type Demand struct {
 	// Rate is arrivals a second over the panic window; Service the mean time that a pod takes for a request, 0 not known.
 	Rate    float64
 	Service time.Duration
+	// HeldAt is when requests were last held; the averages have their waiting in them for a window from then on.
+	HeldAt time.Time
 	// Gaps are the idle times seen so far.
 	Gaps learn.Gaps
 	// InFlight and Queued are now.

@@ -151,8 +151,8 @@ func (p *printer) demand(w autoscaler.Workload) {
 	if d.Service > 0 {
 		service = " service=" + d.Service.String()
 	}
-	p.line("demand %s%s stable=%v panic=%v%s%s%s%s%s%s%s", w.ID, stale, d.Stable, d.Panic, floatField("deviation", d.Deviation),
-		floatField("rate", d.Rate), service, gapField(d.Gaps), intField("queued", d.Queued),
+	p.line("demand %s%s stable=%v panic=%v%s%s%s%s%s%s%s%s", w.ID, stale, d.Stable, d.Panic, floatField("deviation", d.Deviation),
+		floatField("rate", d.Rate), service, gapField(d.Gaps), timeField("held", d.HeldAt), intField("queued", d.Queued),
 		intField("inflight", d.InFlight), timeField("idle", d.IdleSince))
 }
 
