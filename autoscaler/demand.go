@@ -18,6 +18,8 @@ type demandMemory struct {
 	ended                  float64
 	idleSince, heldAt      time.Time
 	gaps                   learn.Gaps
+	knee                   *learn.Knee // made when it is asked for
+	ready                  int         // pods, by the last State
 }
 
 func (m *Memory) demand(id WorkloadID) *demandMemory {
@@ -31,11 +33,12 @@ func (m *Memory) demand(id WorkloadID) *demandMemory {
 }
 
 // observe spreads the averages over the seconds that they cover, so that each second holds its own integral.
-func (w *demandMemory) observe(at time.Time, l *Load, interval time.Duration) {
+func (w *demandMemory) observe(at time.Time, l *Load, interval time.Duration, gateways int) {
 	w.service, w.ended = w.service+l.Service.Seconds(), w.ended+float64(l.Ended)
 	if w.ended > servicesKept {
 		w.service, w.ended = w.service/2, w.ended/2
 	}
+	w.learn(l, interval, gateways)
 	from := at.Add(-interval)
 	if oldest := at.Add(-w.stable.Length()); from.Before(oldest) {
 		from = oldest
@@ -60,6 +63,39 @@ func (w *demandMemory) observe(at time.Time, l *Load, interval time.Duration) {
 	}
 }
 
+// learn shows the knee what one gateway saw, as if the others saw the same.
+func (w *demandMemory) learn(l *Load, interval time.Duration, gateways int) {
+	if w.knee == nil || w.ready == 0 || interval <= 0 {
+		return
+	}
+	share := float64(gateways) / float64(w.ready)
+	w.knee.Add(interval.Seconds(), l.Service.Seconds()*share, float64(l.Ended)*share)
+}
+
+// target puts the learned concurrency in the place of the one that was given.
+func (w *demandMemory) target(now time.Time, p *Policy) float64 {
+	if !p.Auto {
+		w.knee = nil
+		return 0
+	}
+	if w.knee == nil {
+		w.knee = &learn.Knee{}
+	}
+	most := mostTarget
+	if p.Slots > 0 {
+		most = float64(p.Slots)
+	}
+	total, known := w.knee.Target(now, p.Total, 1, most)
+	if !known {
+		return 0
+	}
+	p.Target, p.Total = p.Target/p.Total*total, total
+	return total
+}
+
+// mostTarget bounds a learned target where nothing else does.
+const mostTarget = 1000.0
+
 func (m *Memory) demandOf(now time.Time, w *Workload, load Load, stale bool) Demand {
 	mem := m.demand(w.ID)
 	resize(&mem.stable, w.Policy.StableWindow)
@@ -69,6 +105,7 @@ func (m *Memory) demandOf(now time.Time, w *Workload, load Load, stale bool) Dem
 		Stale: stale, Stable: mem.stable.Mean(now), Panic: mem.panicked.Mean(now), Deviation: mem.stable.Deviation(now),
 		Rate: mem.rate.Mean(now), Queued: load.Queued,
 	}
+	d.Learned = mem.target(now, &w.Policy)
 	if mem.ended > 0 {
 		d.Service = time.Duration(mem.service / mem.ended * float64(time.Second))
 	}

@@ -27,6 +27,7 @@ var rules = [ruleEnd]struct{ name, sentence string }{
 	RateDemand:      {"RateDemand", "{observed} requests a second / {bound} per pod"},
 	SignalDemand:    {"SignalDemand", "{subject}: {observed} / {bound} per pod"},
 	SignalUnknown:   {"SignalUnknown", "{subject} is not known now: it lowers nothing"},
+	TargetLearned:   {"TargetLearned", "a pod serves {observed} at once best, by throughput and latency seen"},
 	Stock:           {"Stock", "{observed} in flight is the {bound} % quantile a lead time ahead"},
 	Tolerated:       {"Tolerated", "{observed} is within {bound} % of what is there"},
 	RampBound:       {"RampBound", "at most {bound} more until the period ends{at}"},

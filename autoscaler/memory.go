@@ -94,12 +94,12 @@ func (m *Memory) Observe(o Observation) {
 		l := &o.Workloads[i]
 		named[l.ID] = true
 		w := m.demand(l.ID)
-		w.observe(o.At, l, o.Interval)
+		w.observe(o.At, l, o.Interval, len(m.gateways))
 	}
 	// A workload that is not named was idle here, which is a figure too.
 	for id, w := range m.workloads {
 		if !named[id] && !w.stable.Empty(o.At) {
-			w.observe(o.At, &Load{}, o.Interval)
+			w.observe(o.At, &Load{}, o.Interval, len(m.gateways))
 		}
 	}
 }
@@ -129,10 +129,25 @@ func (m *Memory) State(now time.Time, c Cluster) State {
 		p := &c.Pools[i]
 		p.Join = lead(m.joins[p.ID], cmp.Or(p.Join, defaultJoin))
 	}
+	m.readyPods(&c)
 	dueNodes(&c)
 	m.podLoads(&c)
 	return State{Now: now, Workloads: c.Workloads, Pools: c.Pools, Nodes: c.Nodes, Pods: c.Pods, Daemons: c.Daemons,
 		Buffers: c.Buffers, PriceCap: c.PriceCap, Memo: m.memo}
+}
+
+// readyPods tells each workload's memory how many pods share what gateways report.
+func (m *Memory) readyPods(c *Cluster) {
+	for _, w := range m.workloads {
+		w.ready = 0
+	}
+	for i := range c.Pods {
+		if p := &c.Pods[i]; p.Phase == Ready && p.Workload != "" {
+			if w := m.workloads[p.Workload]; w != nil {
+				w.ready++
+			}
+		}
+	}
 }
 
 // dueNodes expects each coming node, of which the driver does not know better, when its pool's machines usually join.

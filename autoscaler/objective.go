@@ -24,6 +24,9 @@ func (z *sizer) objective() {
 	z.backlog()
 	z.signals()
 	z.stock()
+	if l := z.w.Demand.Learned; l > 0 {
+		z.why = append(z.why, Reason{Rule: TargetLearned, Observed: l, Result: z.replicas})
+	}
 }
 
 // queued gives each held and in-flight request room now. The windows see a burst only as an average over seconds; a

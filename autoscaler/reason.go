@@ -24,6 +24,7 @@ const (
 	RateDemand                      // requests a second over the target
 	SignalDemand                    // another measure over its target
 	SignalUnknown                   // a measure that is stale or no number lowers nothing
+	TargetLearned                   // the target per pod is the knee of latency
 	Stock                           // ahead of demand: the newsvendor's quantile
 	Tolerated                       // too small a difference
 	RampBound                       // at most so many more in a period

@@ -119,6 +119,8 @@ type Policy struct {
 
 	// Objective says what waiting is worth; the zero value says nothing, and then nothing is kept ahead of demand.
 	Objective Objective
+	// Auto: Target and Total are where the learned concurrency begins (filled by Memory); Slots is its most.
+	Auto bool
 	// RateTarget is the requests per second wanted per pod; 0 is off.
 	RateTarget float64
 	// Floors are the least replicas of times to come.
@@ -172,6 +174,8 @@ type Demand struct {
 	// Rate is arrivals a second over the panic window; Service the mean time that a pod takes for a request, 0 not known.
 	Rate    float64
 	Service time.Duration
+	// Learned is the concurrency per pod at full use that was learned and put into the policy; 0 without evidence.
+	Learned float64
 	// HeldAt is when requests were last held; the averages have their waiting in them for a window from then on.
 	HeldAt time.Time
 	// Gaps are the idle times seen so far.

@@ -225,6 +225,9 @@ type Concurrency struct {
 	// +kubebuilder:validation:ExclusiveMinimum=true
 	// +kubebuilder:validation:Maximum=1000000
 	Target *float64 `json:"target,omitempty"`
+	// Learn the target from throughput and latency, beginning with it and never above the limit; policy wholescale.
+	// +optional
+	Auto bool `json:"auto,omitempty"`
 	// The most requests in flight that a pod is ever sent; 0 is without limit.
 	// +optional
 	// +kubebuilder:default=0

@@ -149,6 +149,7 @@ func policyOf(s *v1alpha1.PodAutoscalerSpec) autoscaler.Policy {
 		StableWindow: duration(s.Windows.Stable), ScaleDownDelay: duration(s.Windows.ScaleDownDelay), ZeroRetention: duration(s.Windows.ZeroRetention),
 		PanicThreshold: *s.Windows.PanicThreshold / 100, UpRate: *s.Rates.Up, DownRate: *s.Rates.Down, BurstCapacity: float64(*s.BurstCapacity),
 	}
+	p.Auto = s.Concurrency.Auto && s.Policy != v1alpha1.PolicyKPA
 	p.Objective.Wait = duration(s.Objective.Wait)
 	p.Objective.Price, _ = s.Objective.PricePerSecond() // Validate has read it
 	p.Tolerance = float64(s.Rates.TolerancePercentage) / 100

@@ -238,6 +238,7 @@ func (b *builder) demand(r *record) error {
 	w.Demand.Stable, w.Demand.Panic = r.amount("stable", stable.Mean(b.s.Now)), r.amount("panic", panicked.Mean(b.s.Now))
 	w.Demand.Deviation, w.Demand.Rate = r.amount("deviation", stable.Deviation(b.s.Now)), r.amount("rate", 0)
 	w.Demand.Service, w.Demand.Gaps, w.Demand.HeldAt = r.duration("service", 0), r.gaps(), r.time("held")
+	w.Demand.Learned = r.amount("learned", 0)
 	w.Demand.Queued = r.count("queued", 0)
 	w.Demand.IdleSince = r.time("idle")
 	loads := field(r, "inflight", nil, parseInts)

@@ -17,6 +17,7 @@ import (
 
 func (r *record) objective(p *autoscaler.Policy) error {
 	p.Objective = autoscaler.Objective{Wait: r.duration("wait", 0), Price: r.amount("waiting", 0)}
+	p.Auto = r.text("auto") != ""
 	p.RateTarget, p.Tolerance = r.amount("rate-target", 0), r.amount("tolerance", 0)
 	p.Ramp = field(r, "ramp", autoscaler.Ramp{}, func(s string) (autoscaler.Ramp, error) {
 		count, period, _ := strings.Cut(s, "/")
@@ -112,6 +113,9 @@ func objectiveFields(p autoscaler.Policy) string {
 	var b strings.Builder
 	if p.Objective.Wait > 0 {
 		fmt.Fprintf(&b, " wait=%s", p.Objective.Wait)
+	}
+	if p.Auto {
+		b.WriteString(" auto=yes")
 	}
 	b.WriteString(floatField("waiting", p.Objective.Price) + floatField("rate-target", p.RateTarget) + floatField("tolerance", p.Tolerance))
 	if p.Ramp.Replicas > 0 {

@@ -152,7 +152,7 @@ func (p *printer) demand(w autoscaler.Workload) {
 		service = " service=" + d.Service.String()
 	}
 	p.line("demand %s%s stable=%v panic=%v%s%s%s%s%s%s%s%s", w.ID, stale, d.Stable, d.Panic, floatField("deviation", d.Deviation),
-		floatField("rate", d.Rate), service, gapField(d.Gaps), timeField("held", d.HeldAt), intField("queued", d.Queued),
+		floatField("rate", d.Rate), service, gapField(d.Gaps), timeField("held", d.HeldAt)+floatField("learned", d.Learned), intField("queued", d.Queued),
 		intField("inflight", d.InFlight), timeField("idle", d.IdleSince))
 }
 
