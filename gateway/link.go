@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -75,11 +76,21 @@ func (l *link) dial() (*grpc.ClientConn, error) {
 		creds = credentials.NewTLS(c.LinkTLS)
 	}
 	dialer := &net.Dialer{Control: limitSilence, KeepAlive: 5 * time.Second}
-	return grpc.NewClient("passthrough:///"+c.Link,
+	addresses := strings.Split(c.Link, ",")
+	return grpc.NewClient("passthrough:///"+addresses[0],
 		grpc.WithTransportCredentials(creds),
 		grpc.WithNoProxy(),
-		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "tcp", address)
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			// Of several controllers only the one that leads listens.
+			var all error
+			for _, address := range addresses {
+				conn, err := dialer.DialContext(ctx, "tcp", address)
+				if err == nil {
+					return conn, nil
+				}
+				all = errors.Join(all, err)
+			}
+			return nil, all
 		}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           grpcbackoff.Config{BaseDelay: linkRetryLeast, Multiplier: 1.6, Jitter: 0.2, MaxDelay: linkRetryMost},

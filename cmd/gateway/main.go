@@ -57,7 +57,7 @@ func command() *cobra.Command {
 	p.StringVar(&f.tlsCert, "tls-cert", "", "certificate file (PEM) of --listen-tls")
 	p.StringVar(&f.tlsKey, "tls-key", "", "key file (PEM) of --listen-tls")
 	p.StringVar(&f.config.Admin, "admin", "127.0.0.1:9090", "address of /healthz, /readyz, /metrics and /requests; empty for none")
-	p.StringVar(&f.config.Link, "link", "", "the controller's host:port")
+	p.StringVar(&f.config.Link, "link", "", "the controller's host:port; of several, separated by commas, the one that leads answers")
 	p.StringVar(&f.link.CA, "ca", "", "file (PEM) of the authority that the controller's certificate is from")
 	p.StringVar(&f.link.Cert, "cert", "", "certificate file (PEM) that the controller is shown")
 	p.StringVar(&f.link.Key, "key", "", "key file (PEM) of --cert")

@@ -45,6 +45,39 @@ func TestControllerKilledWithRequestsHeld(t *testing.T) {
 	w.untilNodes(none)
 }
 
+// Of two controllers one leads. It is killed while requests are held and a machine boots: the other one takes over when the
+// lease has run out, the gateway finds it, and nothing is bought twice.
+func TestTheStandbyTakesOver(t *testing.T) {
+	w := newWorld(t, pool("spot", 5, "4s"))
+	w.deploy("chat", map[string]string{"limit": "4", "window": "6s", "host": "chat.example"})
+	w.awaitRoute("chat.example")
+	if err := w.StartStandby(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	requests := make([]trace.Request, 8)
+	for i := range requests {
+		requests[i] = trace.Request{Service: 100 * time.Millisecond}
+	}
+	answered := make(chan []load.Outcome, 1)
+	go func() {
+		answered <- load.Run(w.ctx, load.Config{URL: w.URL, Host: "chat.example", Requests: requests})
+	}()
+	w.awaitOrder(1)
+	w.Controller.Kill()
+	for i, o := range <-answered {
+		if !o.OK() {
+			t.Errorf("request %d: %d %v", i, o.Status, o.Err)
+		}
+	}
+	for _, o := range lines[order](t, w.Provider.Admin, "/orders") {
+		if o.Target > 1 {
+			t.Errorf("%d machines were ordered; one holds all pods", o.Target)
+		}
+	}
+	w.untilPods(none)
+	w.untilNodes(none)
+}
+
 // SIGTERM under load: what the gateway accepted is answered, also what it holds; what it did not accept goes elsewhere.
 func TestGatewaySIGTERMUnderLoadLosesNone(t *testing.T) {
 	w := newWorld(t, pool("spot", 5, "500ms"))

@@ -90,7 +90,11 @@ func newWorld(t *testing.T, pools ...local.PoolConfig) *world {
 	w := &world{Stack: s, t: t, ctx: ctx, cluster: cluster}
 	t.Cleanup(func() {
 		if t.Failed() {
-			w.actions = lines[done](t, w.Controller.Admin, "/actions")
+			for _, p := range []*stack.Process{w.Controller, w.Standby} {
+				if p != nil && p.Alive() {
+					w.actions = append(w.actions, lines[done](t, p.Admin, "/actions")...)
+				}
+			}
 		}
 		s.Down()
 		if t.Failed() {
@@ -107,7 +111,10 @@ func (w *world) logs() {
 	for _, a := range w.actions {
 		w.t.Logf("done: %+v", a)
 	}
-	for _, p := range []*stack.Process{w.Provider, w.Controller, w.Gateway} {
+	for _, p := range []*stack.Process{w.Provider, w.Controller, w.Standby, w.Gateway} {
+		if p == nil {
+			continue
+		}
 		data, err := os.ReadFile(p.Log)
 		if err != nil {
 			continue

@@ -55,6 +55,16 @@ func (p *Process) start() error {
 // Done is closed when the process has ended; Err says how.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// Alive says that it has not ended.
+func (p *Process) Alive() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
 // Err is how the process ended; meaningful after Done.
 func (p *Process) Err() error { return p.err }
 

@@ -43,6 +43,8 @@ type Config struct {
 // Stack is Wholescale, up.
 type Stack struct {
 	Provider, Controller, Gateway *Process
+	// Standby is a second controller; nil unless it was started.
+	Standby *Process
 	// URL is where the gateway takes requests.
 	URL string
 	// Keys is the folder with each role's certificate.
@@ -54,9 +56,10 @@ type Stack struct {
 	Client  kubernetes.Interface
 	Dynamic dynamic.Interface
 
-	config  Config
-	cluster *Cluster // that it owns; nil when it was given one
-	folder  string   // that it made
+	config      Config
+	standbyLink string
+	cluster     *Cluster // that it owns; nil when it was given one
+	folder      string   // that it made
 }
 
 // OnDevcluster starts a cluster of its own with Wholescale on it; Down ends both. bin holds all programs.
@@ -175,7 +178,7 @@ func (s *Stack) startProvider(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.Provider, err = s.process("provider", "--config", config, "--state", filepath.Join(s.config.Dir, "machines"), "--listen", listen)
+	s.Provider, err = s.process("provider", "provider", "--config", config, "--state", filepath.Join(s.config.Dir, "machines"), "--listen", listen)
 	if err != nil {
 		return err
 	}
@@ -187,12 +190,25 @@ func (s *Stack) startController(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.Controller, err = s.process("controller", "--kubeconfig", s.ControllerKubeconfig, "--provider", argument(s.Provider, "--listen"),
+	if s.standbyLink, err = freeAddress(); err != nil {
+		return err
+	}
+	s.Controller, err = s.process("controller", "controller", "--kubeconfig", s.ControllerKubeconfig, "--provider", argument(s.Provider, "--listen"),
 		"--link", link, "--lease-duration", s.config.LeaseDuration.String())
 	if err != nil {
 		return err
 	}
 	return s.Controller.ready(ctx)
+}
+
+// StartStandby starts a second controller, which stands by until the first leads no more.
+func (s *Stack) StartStandby(ctx context.Context) (err error) {
+	s.Standby, err = s.process("controller", "standby", "--kubeconfig", s.ControllerKubeconfig, "--provider", argument(s.Provider, "--listen"),
+		"--link", s.standbyLink, "--lease-duration", s.config.LeaseDuration.String())
+	if err != nil {
+		return err
+	}
+	return s.Standby.answers(ctx, "/healthz")
 }
 
 func (s *Stack) startGateway(ctx context.Context) error {
@@ -209,16 +225,16 @@ func (s *Stack) gateway() (*Process, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	args := []string{"--listen", listen, "--link", argument(s.Controller, "--link"), "--allow-loopback-pods"}
+	args := []string{"--listen", listen, "--link", argument(s.Controller, "--link") + "," + s.standbyLink, "--allow-loopback-pods"}
 	if s.config.DrainTimeout > 0 {
 		args = append(args, "--drain-timeout", s.config.DrainTimeout.String())
 	}
-	p, err := s.process("gateway", args...)
+	p, err := s.process("gateway", "gateway", args...)
 	return p, "http://" + listen, err
 }
 
-// process starts one of ours with its certificate and an admin address of its own.
-func (s *Stack) process(name string, args ...string) (*Process, error) {
+// process starts one of ours, under a name for its log, with its certificate and an admin address of its own.
+func (s *Stack) process(name, as string, args ...string) (*Process, error) {
 	program, err := executable(s.config.Bin, name)
 	if err != nil {
 		return nil, err
@@ -229,7 +245,7 @@ func (s *Stack) process(name string, args ...string) (*Process, error) {
 	}
 	keys := identity.In(s.Keys, identity.Role(name))
 	p := &Process{
-		Name: name, Log: filepath.Join(s.config.Dir, name+".log"), Admin: admin, env: s.config.Env,
+		Name: as, Log: filepath.Join(s.config.Dir, as+".log"), Admin: admin, env: s.config.Env,
 		args: append([]string{program, "--admin", admin, "--ca", keys.CA, "--cert", keys.Cert, "--key", keys.Key}, args...),
 	}
 	return p, p.start()
@@ -248,7 +264,7 @@ func argument(p *Process, flag string) string {
 // Down stops the processes: the gateway first, so that nobody's request is lost. Machines are the provider's cloud's and
 // stay until the cluster ends.
 func (s *Stack) Down() {
-	for _, p := range []*Process{s.Gateway, s.Controller, s.Provider} {
+	for _, p := range []*Process{s.Gateway, s.Standby, s.Controller, s.Provider} {
 		if p != nil {
 			p.Stop(10 * time.Second)
 		}
