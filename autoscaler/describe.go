@@ -29,6 +29,7 @@ var rules = [ruleEnd]struct{ name, sentence string }{
 	SignalUnknown:   {"SignalUnknown", "{subject} is not known now: it lowers nothing"},
 	TargetLearned:   {"TargetLearned", "a pod serves {observed} at once best, by throughput and latency seen"},
 	Stock:           {"Stock", "{observed} in flight is the {bound} % quantile a lead time ahead"},
+	RaisedLately:    {"RaisedLately", "raised so lately that it does not show yet; nothing is lowered{until}"},
 	Tolerated:       {"Tolerated", "{observed} is within {bound} % of what is there"},
 	RampBound:       {"RampBound", "at most {bound} more until the period ends{at}"},
 	MoveFirst:       {"MoveFirst", "replacements of {observed} pods that move start before these leave"},
@@ -106,12 +107,13 @@ func (r Reason) Sentence() string {
 	if r.Rule <= 0 || r.Rule >= ruleEnd {
 		return r.Rule.String()
 	}
-	at, since := "", ""
+	at, since, until := "", "", ""
 	if !r.At.IsZero() {
+		until = " until " + clock(r.At)
 		at, since = " at "+clock(r.At), ", held since "+clock(r.At)
 	}
 	return strings.NewReplacer(
-		"{observed}", number(r.Observed), "{bound}", number(r.Bound), "{subject}", r.Subject, "{at}", at, "{since}", since,
+		"{observed}", number(r.Observed), "{bound}", number(r.Bound), "{subject}", r.Subject, "{at}", at, "{since}", since, "{until}", until,
 	).Replace(rules[r.Rule].sentence)
 }
 

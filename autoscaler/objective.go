@@ -20,6 +20,10 @@ const (
 // objective is policy Wholescale beyond KPA's averages: room for what is held now, other signals, and a stock of replicas
 // ahead of demand; but no more than is of use while replicas are starting.
 func (z *sizer) objective() {
+	if z.replicas > z.w.Replicas && z.why[0].Rule == DownRateBound {
+		// The bound is of the pods that are ready, of which some are leaving still: it slows a fall and makes no rise.
+		z.become(z.w.Replicas, z.why[0])
+	}
 	z.queued()
 	z.backlog()
 	z.signals()
@@ -132,8 +136,22 @@ func (z *sizer) stock() {
 	if most := math.Ceil(p.UpRate * math.Max(1, float64(z.ready))); demand > most*z.perPod() {
 		demand = most * z.perPod()
 	}
-	if n := whole(math.Ceil(demand / z.perPod())); n > z.replicas {
+	n := whole(math.Ceil(demand / z.perPod()))
+	if d.Panic < d.Stable {
+		// Demand falls: its past holds what is there, and adds nothing.
+		n = min(n, z.w.Replicas)
+	}
+	if n > z.replicas {
 		z.become(n, Reason{Rule: Stock, Observed: demand, Bound: 100 * q})
+	}
+}
+
+// settle lowers nothing until replicas that were just asked for have had the time to start and to be seen in the averages:
+// to take them back before that is to have asked for nothing.
+func (z *sizer) settle() {
+	until := z.memo.Raised.Add(z.w.Start + z.w.Policy.PanicWindow)
+	if z.replicas < z.w.Replicas && !z.memo.Raised.IsZero() && z.s.Now.Before(until) {
+		z.become(z.w.Replicas, Reason{Rule: RaisedLately, At: until})
 	}
 }
 

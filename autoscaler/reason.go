@@ -26,6 +26,7 @@ const (
 	SignalUnknown                   // a measure that is stale or no number lowers nothing
 	TargetLearned                   // the target per pod is the knee of latency
 	Stock                           // ahead of demand: the newsvendor's quantile
+	RaisedLately                    // what was just asked for has not had the time to serve
 	Tolerated                       // too small a difference
 	RampBound                       // at most so many more in a period
 	MoveFirst                       // replacements of pods that move serve first

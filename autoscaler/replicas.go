@@ -54,12 +54,16 @@ func (z *sizer) scale() Scale {
 	z.zero()
 	if p.Name != KPA {
 		z.tolerate()
+		z.settle()
 		z.ramp()
 	}
 	z.bounds()
 	z.surge()
 	if z.replicas != w.Replicas {
 		z.memo.Changed = z.s.Now
+	}
+	if z.replicas > w.Replicas {
+		z.memo.Raised = z.s.Now
 	}
 	return Scale{Workload: w.ID, From: w.Replicas, To: z.replicas, Excess: excess, Why: z.why}
 }

@@ -354,8 +354,8 @@ type WorkloadMemo struct {
 	// RampFrom and RampAt are the replicas at the beginning of the ramp's period, and that.
 	RampFrom int
 	RampAt   time.Time
-	// Lowered is when replicas were last lowered: one step down a tick. Changed is when they were last lowered or raised.
-	Lowered, Changed time.Time
+	// Lowered is when replicas were last lowered, Raised when they were raised, and Changed either.
+	Lowered, Raised, Changed time.Time
 	// Peaks are the recent largest wishes, for ScaleDownDelay.
 	Peaks []window.Peak
 }

@@ -295,7 +295,7 @@ func (b *builder) pod(r *record) error {
 
 func (b *builder) memo(r *record) error {
 	m := autoscaler.WorkloadMemo{ID: autoscaler.WorkloadID(r.name), PanicSince: r.time("panic"), PanicReplicas: r.int("replicas", 0), Lowered: r.time("lowered"),
-		RampFrom: r.count("ramp-from", 0), RampAt: r.time("ramp-at"), Changed: r.time("changed")}
+		RampFrom: r.count("ramp-from", 0), RampAt: r.time("ramp-at"), Changed: r.time("changed"), Raised: r.time("raised")}
 	m.Peaks = field(r, "peaks", nil, func(s string) (peaks []window.Peak, err error) {
 		for _, part := range strings.Split(s, ",") {
 			bucket, value, _ := strings.Cut(part, ":")

@@ -49,7 +49,7 @@ func Print(s autoscaler.State) string {
 		for i, k := range m.Peaks {
 			peaks[i] = fmt.Sprintf("%d:%d", k.Bucket, k.Value)
 		}
-		p.line("memo %s%s%s%s%s%s%s%s", m.ID, timeField("lowered", m.Lowered), timeField("changed", m.Changed), timeField("ramp-at", m.RampAt), intField("ramp-from", m.RampFrom), timeField("panic", m.PanicSince), intField("replicas", m.PanicReplicas), textField("peaks", strings.Join(peaks, ",")))
+		p.line("memo %s%s%s%s%s%s%s%s%s", m.ID, timeField("lowered", m.Lowered), timeField("raised", m.Raised), timeField("changed", m.Changed), timeField("ramp-at", m.RampAt), intField("ramp-from", m.RampFrom), timeField("panic", m.PanicSince), intField("replicas", m.PanicReplicas), textField("peaks", strings.Join(peaks, ",")))
 	}
 	for _, m := range s.Memo.Nodes {
 		p.line("node-memo %s%s%s%s%s", m.ID, timeField("since", m.EmptySince), timeField("unready", m.UnreadySince), textField("leaving", string(m.Leaving)), timeField("tried", m.Tried))
