@@ -2,6 +2,7 @@ package autoscaler_test
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -69,6 +70,45 @@ func BenchmarkPlan(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkPolicy is a million workloads re-decided once, each with demand and a pod: decisions a second on one core, and
+// what one takes in State and Memory.
+func BenchmarkPolicy(b *testing.B) {
+	const n = 1_000_000
+	for _, name := range []autoscaler.PolicyName{autoscaler.Wholescale, autoscaler.KPA} {
+		b.Run(string(name), func(b *testing.B) {
+			before := heap()
+			s := autoscaler.State{Now: time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC)}
+			s.Workloads = make([]autoscaler.Workload, n)
+			for i := range s.Workloads {
+				s.Workloads[i] = autoscaler.Workload{
+					ID: autoscaler.WorkloadID(fmt.Sprintf("ns/w-%07d", i)), Replicas: 1, Start: 4 * time.Second,
+					Shape: autoscaler.Shape{Needs: autoscaler.Resources{CPU: 100, Memory: 128 << 20, Pods: 1}},
+					Policy: autoscaler.Policy{
+						Name: name, Target: 7, Total: 10, Slots: 10, StableWindow: time.Minute, PanicWindow: 6 * time.Second, PanicThreshold: 2,
+						UpRate: 1000, DownRate: 2, BurstCapacity: 211, Objective: autoscaler.Objective{Wait: 300 * time.Millisecond},
+					},
+					Demand: autoscaler.Demand{Stable: 5, Panic: 5, Deviation: 1, InFlight: 5, Rate: 50, Service: 100 * time.Millisecond},
+				}
+			}
+			s.Memo = autoscaler.Plan(s).Memo
+			held := heap() - before
+			b.ReportAllocs()
+			for b.Loop() {
+				autoscaler.Plan(s)
+			}
+			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "decisions/s")
+			b.ReportMetric(float64(held)/n, "B/workload")
+		})
+	}
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 func BenchmarkCheck(b *testing.B) {
