@@ -98,7 +98,7 @@ func (s *solver) realise(c *component, plan []bought) []*draft {
 	for _, b := range plan {
 		sh := &c.mixer.shapes[b.shape]
 		for range b.times {
-			if s.drafts >= s.machinesLeft() {
+			if s.draftsLeft <= 0 {
 				s.out.Truncated = true
 				return out
 			}
@@ -109,6 +109,7 @@ func (s *solver) realise(c *component, plan []bought) []*draft {
 			if len(d.pods) > 0 {
 				out = append(out, d)
 				s.drafts++
+				s.draftsLeft--
 			}
 		}
 	}

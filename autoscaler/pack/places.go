@@ -129,9 +129,7 @@ func (s *solver) worthOf(kinds []kind, comps []*component, from int) []float64 {
 	}
 	for _, c := range comps {
 		for i, v := range s.worthIn(c, from) {
-			if v > 0 {
-				worth[at[c.kinds[i]]] += v
-			}
+			worth[at[c.kinds[i]]] += v
 		}
 	}
 	return worth
@@ -147,7 +145,7 @@ func (s *solver) worthIn(c *component, from int) []float64 {
 	}
 	rows, single := c.mixer.rows(left)
 	if len(rows) == 0 {
-		return worth
+		return s.priceless(c, rows, worth)
 	}
 	demand := make([]int, len(rows))
 	for r, i := range rows {
@@ -177,6 +175,20 @@ func (s *solver) worthIn(c *component, from int) []float64 {
 		}
 		if len(lp.cols) == before || lp.improve(20*lp.m) == 0 {
 			break
+		}
+	}
+	return s.priceless(c, rows, worth)
+}
+
+// priceless raises the worth of kinds that no machine for sale holds above that of all others: they have only these places.
+func (s *solver) priceless(c *component, rows []int, worth []float64) []float64 {
+	most := s.extra
+	for i := range worth {
+		most = max(most, worth[i]/s.kindSize(c.kinds[i]))
+	}
+	for i := range worth {
+		if _, ok := slices.BinarySearch(rows, i); !ok {
+			worth[i] = 1000 * most * s.kindSize(c.kinds[i])
 		}
 	}
 	return worth

@@ -147,12 +147,7 @@ func (r *Rules) Most(group, place, limit int) int {
 		return 0
 	}
 	g, is := &r.groups[group], &r.p.Groups[group]
-	n := r.free[place].Count(is.Needs, limit)
-	for i, need := range is.Extended {
-		if need > 0 {
-			n = int(min(int64(n), extended(r.more[place], i)/need))
-		}
-	}
+	n := r.roomFor(group, place, limit)
 	if len(is.Ports) > 0 || r.selfAnti(g, place) {
 		return min(n, 1)
 	}
@@ -199,6 +194,18 @@ func (r *Rules) mostOnHost(group, place int) int {
 	return int(n)
 }
 
+// roomFor is how many pods of the group, at most limit, the free room holds.
+func (r *Rules) roomFor(group, place, limit int) int {
+	g := &r.p.Groups[group]
+	n := r.free[place].Count(g.Needs, limit)
+	for i, need := range g.Extended {
+		if need > 0 {
+			n = int(min(int64(n), max(0, extended(r.more[place], i))/need))
+		}
+	}
+	return n
+}
+
 func (r *Rules) class(place int) int {
 	if place < len(r.p.Bins) {
 		return r.p.Bins[place].Class
@@ -208,13 +215,21 @@ func (r *Rules) class(place int) int {
 
 // domain is the place's domain in a topology, or NoDomain. Each machine's fresh domain comes after those of the problem.
 func (r *Rules) domain(place, topology int) int {
-	if place < len(r.p.Bins) {
-		return domainOf(r.p.Bins[place].Domains, topology)
+	if topology < 0 || topology >= len(r.p.Topologies) {
+		return NoDomain
 	}
-	m := place - len(r.p.Bins)
-	d := domainOf(r.p.Offers[r.offers[m]].Domains, topology)
-	if d == FreshDomain {
-		return max(0, r.p.Topologies[topology].Domains) + m
+	domains := r.p.Topologies[topology].Domains
+	d := NoDomain
+	if place < len(r.p.Bins) {
+		d = domainOf(r.p.Bins[place].Domains, topology)
+	} else if m := place - len(r.p.Bins); true {
+		d = domainOf(r.p.Offers[r.offers[m]].Domains, topology)
+		if d == FreshDomain {
+			return max(0, domains) + m
+		}
+	}
+	if d >= domains {
+		return NoDomain
 	}
 	return d
 }

@@ -16,19 +16,64 @@ func Solve(p *Problem) Solution {
 	p = sane(p)
 	s := newSolver(p)
 	s.pack(s.order)
-	if s.unplaced() == 0 || !s.mixedPriorities() {
-		return s.finish()
+	if s.unplaced() > 0 && s.mixedPriorities() {
+		s = newSolver(p)
+		s.packByPriority()
 	}
-	s = newSolver(p)
+	if n := s.pods(); n > 1 && n <= fewPods {
+		plain := newSolver(p)
+		plain.plain = true
+		plain.packByPriority()
+		if plain.better(s) {
+			s = plain
+		}
+	}
+	return s.finish()
+}
+
+// fewPods is up to how many pods the plan is held against plain first-fit decreasing, which is hard to beat by chance.
+const fewPods = 64
+
+func (s *solver) packByPriority() {
 	for rest := s.order; len(rest) > 0; {
 		n := 1
-		for n < len(rest) && p.Groups[rest[n]].Priority == p.Groups[rest[0]].Priority {
+		for n < len(rest) && s.p.Groups[rest[n]].Priority == s.p.Groups[rest[0]].Priority {
 			n++
 		}
 		s.pack(rest[:n])
 		rest = rest[n:]
 	}
-	return s.finish()
+}
+
+func (s *solver) pods() int {
+	n := 0
+	for _, g := range s.order {
+		n += s.p.Groups[g].Count
+	}
+	return n
+}
+
+// better says that a plan places more, by priority, or costs less.
+func (s *solver) better(o *solver) bool {
+	for i := 0; i < len(s.order); {
+		k, d := i, 0
+		for ; k < len(s.order) && s.p.Groups[s.order[k]].Priority == s.p.Groups[s.order[i]].Priority; k++ {
+			d += s.left[s.order[k]] - o.left[s.order[k]]
+		}
+		if d != 0 {
+			return d < 0
+		}
+		i = k
+	}
+	return s.spent() < o.spent()*(1-1e-12)
+}
+
+func (s *solver) spent() float64 {
+	sum := 0.0
+	for _, o := range s.rules.offers {
+		sum += s.cost(s.p.Offers[o].Price)
+	}
+	return sum
 }
 
 type solver struct {
@@ -43,11 +88,14 @@ type solver struct {
 	why   []Refusal
 	// sale are the offers of the weight at hand that can still be bought.
 	sale         []int
+	weight       int
 	scale        [sizes]float64
 	extra        float64 // what a machine costs beyond its price
 	budget       budget
 	zoneTopology int
-	drafts       int
+	drafts       int // machines drafted, and how many more may be
+	draftsLeft   int
+	plain        bool // first-fit decreasing alone
 	steps        []Step
 	out          Solution
 }
@@ -185,12 +233,12 @@ func (s *solver) pack(groups []int) {
 
 func (s *solver) packWith(groups []int, weight int) {
 	s.findSale(weight)
-	mark, places := len(s.steps), s.rules.Places()
+	mark := len(s.steps)
 	s.firstFit(groups)
 	if s.remaining(groups) == 0 {
 		return
 	}
-	if s.remaining(groups) > 1 && len(s.sale) > 0 {
+	if !s.plain && s.remaining(groups) > 1 && len(s.sale) > 0 {
 		s.undo(mark)
 		for range mostPasses {
 			before := s.remaining(groups)
@@ -201,7 +249,6 @@ func (s *solver) packWith(groups []int, weight int) {
 			}
 		}
 	}
-	_ = places
 	s.settle(groups)
 }
 
@@ -209,7 +256,7 @@ func (s *solver) packWith(groups []int, weight int) {
 const mostPasses = 3
 
 func (s *solver) findSale(weight int) {
-	s.sale = s.sale[:0]
+	s.sale, s.weight = s.sale[:0], weight
 	for i := range s.p.Offers {
 		if o := &s.p.Offers[i]; o.forSale() && o.Weight == weight && s.budget.allows(s.p, i) == Fits {
 			s.sale = append(s.sale, i)
@@ -228,17 +275,23 @@ func (s *solver) remaining(groups []int) int {
 // place puts pods on a place through the rules, as far as they allow, and returns how many.
 func (s *solver) place(group, place, n int) int {
 	n = s.rules.Most(group, place, n)
-	if n == 0 {
-		return 0
+	if n > 0 {
+		s.settleAt(Step{Group: group, Place: place, Count: n})
 	}
-	s.rules.Place(group, place, n)
-	s.left[group] -= n
-	if last := len(s.steps) - 1; last >= 0 && s.steps[last].Group == group && s.steps[last].Place == place {
-		s.steps[last].Count += n
-		return n
-	}
-	s.steps = append(s.steps, Step{group, place, n})
 	return n
+}
+
+// settleAt writes down pods that may be placed.
+func (s *solver) settleAt(st Step) {
+	s.rules.Place(st.Group, st.Place, st.Count)
+	s.left[st.Group] -= st.Count
+	if last := len(s.steps) - 1; last >= 0 {
+		if l := &s.steps[last]; l.Group == st.Group && l.Place == st.Place && l.InTurn == st.InTurn {
+			l.Count += st.Count
+			return
+		}
+	}
+	s.steps = append(s.steps, st)
 }
 
 // undo takes back all steps after a mark.

@@ -117,12 +117,7 @@ func (z *zoner) split(groups []int, left []int) (parts []part, ranked []int) {
 func (z *zoner) spread(g, n int) []part {
 	rules := &z.s.rules.groups[g]
 	spread, _, _ := zoneRule(z.s.p, &z.s.p.Groups[g], z.topology)
-	var on *spreadOn
-	for i := range rules.spreads {
-		if z.s.rules.counters[rules.spreads[i].counter].topology == z.topology {
-			on = &rules.spreads[i]
-		}
-	}
+	on := z.s.zoneSpread(g)
 	may := z.allowed(g)
 	got := make([]int, z.zones)
 	size := z.s.size(g)
