@@ -20,6 +20,8 @@ type effort struct {
 	dives int
 	// deep: the pricing step tries each kind as the first in the machine when it finds nothing better otherwise.
 	deep bool
+	// share: when no machine is whole, one in so many rows is rounded up before the program is solved again.
+	share int
 }
 
 // buy finds machines for all that is left, as far as it can run anywhere: the linear program over whole machines, rounded
@@ -40,7 +42,7 @@ func (m *mixer) buy(left []int, e effort) []bought {
 		}
 		m.solve(&lp, pool, left, rows, single, rounds, e.deep)
 		rounds = e.again
-		picked := m.round(&lp, rows, left)
+		picked := m.round(&lp, rows, left, e)
 		pool = m.keep(&lp, rows)
 		if len(m.pool) == 0 {
 			m.pool = pool
@@ -59,12 +61,25 @@ func (m *mixer) rows(left []int) (rows []int, single []column) {
 		if n <= 0 {
 			continue
 		}
-		if c, ok := m.single(i, n); ok {
+		if c, ok := m.cached(i, n); ok {
 			rows = append(rows, i)
 			single = append(single, c)
 		}
 	}
 	return rows, single
+}
+
+// cached is single, remembered for as long as enough of the kind is left.
+func (m *mixer) cached(i, left int) (column, bool) {
+	if m.singles == nil {
+		m.singles = make([]column, len(m.wants))
+	}
+	if c := m.singles[i]; len(c.items) > 0 && int(c.items[0].n) <= left {
+		return c, true
+	}
+	c, ok := m.single(i, left)
+	m.singles[i] = c
+	return c, ok
 }
 
 // solve is column generation from the columns of the pool that are proper: that hold no more of a kind than is left.
@@ -209,8 +224,8 @@ func (m *mixer) tookAll(total int) bool {
 	return total <= 0
 }
 
-// round takes the whole parts of a program's answer; if there are none, the one machine that is nearest to whole.
-func (m *mixer) round(lp *master, rows, left []int) []bought {
+// round takes the whole parts of a program's answer; if there are none, the machines that are nearest to whole.
+func (m *mixer) round(lp *master, rows, left []int, e effort) []bought {
 	order := make([]int, lp.m)
 	for r := range order {
 		order[r] = r
@@ -225,11 +240,12 @@ func (m *mixer) round(lp *master, rows, left []int) []bought {
 			out = m.take(out, lp.cols[lp.basis[r]], rows, left, n)
 		}
 	}
+	if len(out) > 0 {
+		return out
+	}
+	most := max(1, len(order)/e.share)
 	for _, r := range order {
-		if len(out) > 0 {
-			break
-		}
-		if lp.basis[r] >= 0 && lp.x[r] >= 1e-6 {
+		if len(out) < most && lp.basis[r] >= 0 && lp.x[r] >= 1e-6 && (len(out) == 0 || lp.x[r] > 0.7) {
 			out = m.take(out, lp.cols[lp.basis[r]], rows, left, 1)
 		}
 	}

@@ -114,11 +114,11 @@ func effortFor(c *component) effort {
 	pods, kinds := c.left(), len(c.kinds)
 	switch {
 	case kinds <= 16:
-		return effort{rounds: 200, again: 40, dives: 200, deep: true}
+		return effort{rounds: 200, again: 40, dives: 200, deep: true, share: 100}
 	case pods <= 3000:
-		return effort{rounds: 200, again: 20, dives: 200}
+		return effort{rounds: 200, again: 20, dives: 50, share: 16}
 	}
-	return effort{rounds: 60, again: 10, dives: 3}
+	return effort{rounds: 60, again: 10, dives: 3, share: 4}
 }
 
 // entry is a number of pods of a group on a draft.

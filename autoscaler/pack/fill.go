@@ -70,7 +70,8 @@ type mixer struct {
 	hot   []int            // tries that gave columns lately
 	turn  int
 	// pool are the columns of the first linear program that was solved, or what was learned from another mixer.
-	pool []column
+	pool    []column
+	singles []column
 	// value is what a pod of each kind is worth by the last linear program.
 	value []float64
 	// scratch

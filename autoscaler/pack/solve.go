@@ -138,7 +138,7 @@ func (s *solver) measure() {
 		}
 	}
 	s.extra = s.p.NodePrice
-	if s.extra <= 0 {
+	if !(s.extra > 0) || math.IsInf(s.extra, 0) {
 		s.extra = 1e-9
 		if !math.IsInf(cheapest, 0) {
 			s.extra = max(cheapest*1e-4, 1e-12)
@@ -241,10 +241,10 @@ func (s *solver) packWith(groups []int, weight int) {
 	if !s.plain && s.remaining(groups) > 1 && len(s.sale) > 0 {
 		s.undo(mark)
 		for range mostPasses {
-			before := s.remaining(groups)
+			offers := len(s.sale)
 			s.core(groups)
 			s.findSale(weight)
-			if after := s.remaining(groups); after == 0 || after == before || len(s.sale) == 0 {
+			if s.remaining(groups) == 0 || len(s.sale) == offers || len(s.sale) == 0 {
 				break
 			}
 		}
