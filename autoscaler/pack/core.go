@@ -99,7 +99,7 @@ func (s *solver) shop(c *component) []*draft {
 		if rest := c.left(); rest == 0 || rest == before {
 			break
 		}
-		e.dives = min(e.dives, 4)
+		e.dives = min(e.dives/2, 4)
 	}
 	s.shrink(drafts)
 	return drafts
@@ -118,7 +118,7 @@ func effortFor(c *component) effort {
 	case pods <= 3000:
 		return effort{rounds: 200, again: 20, dives: 50, share: 16}
 	}
-	return effort{rounds: 60, again: 10, dives: 3, share: 4}
+	return effort{rounds: 60, again: 10, dives: 1, share: 4}
 }
 
 // entry is a number of pods of a group on a draft.
