@@ -18,8 +18,9 @@ type effort struct {
 	rounds, again int
 	// dives is how often the program is solved again for what rounding down left over.
 	dives int
-	// deep: the pricing step tries each kind as the first in the machine when it finds nothing better otherwise.
-	deep bool
+	// depth and depthAgain are how thorough the pricing step is when it finds nothing: 0 fills in the quick way only, 1
+	// also by weights, 2 also with each kind as the first.
+	depth, depthAgain int
 	// share: when no machine is whole, one in so many rows is rounded up before the program is solved again.
 	share int
 }
@@ -31,7 +32,7 @@ func (m *mixer) buy(left []int, e effort) []bought {
 	var out []bought
 	var lp master
 	pool := m.pool
-	rounds := e.rounds
+	rounds, depth := e.rounds, e.depth
 	if len(pool) > 0 {
 		rounds = e.again
 	}
@@ -40,8 +41,8 @@ func (m *mixer) buy(left []int, e effort) []bought {
 		if len(rows) == 0 {
 			return out
 		}
-		m.solve(&lp, pool, left, rows, single, rounds, e.deep)
-		rounds = e.again
+		m.solve(&lp, pool, left, rows, single, search{rounds, depth})
+		rounds, depth = e.again, e.depthAgain
 		picked := m.round(&lp, rows, left, e)
 		pool = m.keep(&lp, rows)
 		if len(m.pool) == 0 {
@@ -82,8 +83,11 @@ func (m *mixer) cached(i, left int) (column, bool) {
 	return c, ok
 }
 
+// search bounds one solution of a linear program.
+type search struct{ rounds, depth int }
+
 // solve is column generation from the columns of the pool that are proper: that hold no more of a kind than is left.
-func (m *mixer) solve(lp *master, pool []column, left, rows []int, single []column, rounds int, deep bool) {
+func (m *mixer) solve(lp *master, pool []column, left, rows []int, single []column, by search) {
 	at := make([]int32, len(m.wants))
 	for i := range at {
 		at[i] = -1
@@ -110,11 +114,11 @@ func (m *mixer) solve(lp *master, pool []column, left, rows []int, single []colu
 		}
 	}()
 	worth := make([]float64, len(m.wants))
-	for range rounds {
+	for range by.rounds {
 		for r, i := range rows {
 			worth[i] = lp.y[r]
 		}
-		found := m.price(worth, left, deep)
+		found := m.price(worth, left, by.depth)
 		if len(found) == 0 {
 			return
 		}

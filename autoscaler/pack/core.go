@@ -114,11 +114,14 @@ func effortFor(c *component) effort {
 	pods, kinds := c.left(), len(c.kinds)
 	switch {
 	case kinds <= 16:
-		return effort{rounds: 200, again: 40, dives: 200, deep: true, share: 100}
-	case pods <= 3000:
-		return effort{rounds: 200, again: 20, dives: 50, share: 16}
+		return effort{rounds: 200, again: 40, dives: 200, depth: 2, depthAgain: 2, share: 100}
+	case pods <= 25*kinds || pods <= 1500 && kinds <= 48:
+		return effort{rounds: 200, again: 20, dives: 50, depth: 1, share: 16}
 	}
-	return effort{rounds: 60, again: 10, dives: 1, share: 4}
+	if pods <= 3000 {
+		return effort{rounds: 100, again: 10, dives: 3, depth: 1, share: 4}
+	}
+	return effort{rounds: 60, again: 10, dives: 1, depth: 1, share: 4}
 }
 
 // entry is a number of pods of a group on a draft.

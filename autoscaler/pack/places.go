@@ -167,7 +167,7 @@ func (s *solver) worthIn(c *component, from int) []float64 {
 			worth[i] = max(lp.y[r], 0)
 		}
 		before := len(lp.cols)
-		for _, col := range c.mixer.price(worth, left, false) {
+		for _, col := range c.mixer.price(worth, left, 1) {
 			lp.cols = append(lp.cols, onRows(col, at))
 		}
 		for k := range stands {
