@@ -123,6 +123,8 @@ type component struct {
 	zone  int32
 	kinds []*kind
 	mixer mixer
+	// looked are columns found while places were filled.
+	looked []column
 }
 
 // components builds the mixers: one for each zone in which kinds are left.
