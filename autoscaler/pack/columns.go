@@ -23,6 +23,8 @@ type effort struct {
 	depth, depthAgain int
 	// share: when no machine is whole, one in so many rows is rounded up before the program is solved again.
 	share int
+	// gain is the least part of its cost that a further column must save.
+	gain float64
 }
 
 // buy finds machines for all that is left, as far as it can run anywhere: the linear program over whole machines, rounded
@@ -30,7 +32,8 @@ type effort struct {
 // what the machines hold.
 func (m *mixer) buy(left []int, e effort) []bought {
 	var out []bought
-	var lp master
+	lp := master{gain: e.gain}
+	m.gain = e.gain
 	pool := m.pool
 	rounds, depth := e.rounds, e.depth
 	if len(pool) > 0 {
@@ -52,6 +55,14 @@ func (m *mixer) buy(left []int, e effort) []bought {
 			break
 		}
 		out = append(out, picked...)
+	}
+	if m.value == nil {
+		m.value = make([]float64, len(m.wants))
+		for i := range m.value {
+			if c, ok := m.cached(i, max(left[i], 1)); ok {
+				m.value[i] = c.cost / float64(c.items[0].n)
+			}
+		}
 	}
 	return append(out, m.greedy(m.value, left)...)
 }

@@ -113,15 +113,17 @@ const mostRounds = 6
 func effortFor(c *component) effort {
 	pods, kinds := c.left(), len(c.kinds)
 	switch {
+	case kinds > 2*mostKinds:
+		return effort{}
 	case kinds <= 16:
-		return effort{rounds: 200, again: 40, dives: 200, depth: 2, depthAgain: 2, share: 100}
+		return effort{rounds: 200, again: 40, dives: 200, depth: 2, depthAgain: 2, share: 100, gain: 1e-7}
 	case pods <= 25*kinds || pods <= 1500 && kinds <= 48:
-		return effort{rounds: 200, again: 20, dives: 50, depth: 1, share: 16}
+		return effort{rounds: 200, again: 20, dives: 50, depth: 1, share: 16, gain: 1e-6}
 	}
 	if pods <= 3000 {
-		return effort{rounds: 100, again: 10, dives: 3, depth: 1, share: 4}
+		return effort{rounds: 100, again: 10, dives: 3, depth: 1, share: 4, gain: 1e-4}
 	}
-	return effort{rounds: 60, again: 10, dives: 1, depth: 1, share: 4}
+	return effort{rounds: 120, again: 10, dives: 1, depth: 1, share: 4, gain: 1e-4}
 }
 
 // entry is a number of pods of a group on a draft.

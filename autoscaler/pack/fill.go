@@ -61,6 +61,7 @@ type mixer struct {
 	tries   []int   // shapes that are tried; the rest are reached by shrinking
 	reach   [sizes][]int64
 	classes int
+	gain    float64 // the least part of its cost by which a column's contents must be worth more
 	least   float64 // cost of the cheapest shape
 	// dims are the sizes that any kind asks for; what fill looks at has them in a row, as floats.
 	dims  int

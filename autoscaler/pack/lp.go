@@ -22,7 +22,9 @@ type master struct {
 	y     []float64 // duals: what one more pod of each kind costs
 	u     []float64
 	cols  []column
-	unit  float64 // the least cost of a column that costs anything: what is free is compared by it
+	// gain is the least part of its cost that a column must save to be looked at.
+	gain float64
+	unit float64 // the least cost of a column that costs anything: what is free is compared by it
 }
 
 const lpTolerance = 1e-9
@@ -73,7 +75,7 @@ func (l *master) reduced(c *column) float64 {
 // improve runs the simplex method over the columns that are there. It returns how many steps it took.
 func (l *master) improve(limit int) int {
 	for step := range limit {
-		enter, best := -1, -1e-7
+		enter, best := -1, -l.gain
 		for j := range l.cols {
 			if r := l.reduced(&l.cols[j]) / max(l.cols[j].cost, l.unit); r < best {
 				enter, best = j, r

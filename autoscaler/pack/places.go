@@ -8,7 +8,7 @@ import (
 // fillPlaces fills the places that are there with what is worth most on each. What a pod is worth is what it would cost
 // on machines to buy, given that the free room is used as well as it can be.
 func (s *solver) fillPlaces(kinds []kind, comps []*component) []*draft {
-	if s.rules.Places() == 0 {
+	if s.rules.Places() == 0 || s.rules.Places()*len(s.p.Groups) > mostPairs {
 		return nil
 	}
 	m := &mixer{wants: make([]want, len(kinds)), shapes: make([]shape, 1), fits: make([]bool, len(kinds)), classes: s.classes}
@@ -212,7 +212,8 @@ func (s *solver) worthIn(c *component, from int) []float64 {
 	for k := range stands {
 		limits[k] = stands[k].n
 	}
-	var lp master
+	lp := master{gain: 1e-5}
+	c.mixer.gain = 1e-5
 	lp.start(single, demand, limits)
 	for _, col := range c.looked {
 		lp.cols = append(lp.cols, onRows(col, at))

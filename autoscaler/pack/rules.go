@@ -52,10 +52,12 @@ func NewRules(p *Problem) *Rules {
 			r.cells[t] = make([][]cell, max(0, p.Topologies[t].Domains))
 		}
 	}
+	n := len(p.Bins)
+	r.free, r.more, r.ports = make([]Resources, n, n+16), make([][]int64, n, n+16), make([][]int, n, n+16)
 	for i := range p.Bins {
-		r.free = append(r.free, p.Bins[i].Free)
-		r.more = append(r.more, slices.Clone(p.Bins[i].Extended))
-		r.ports = append(r.ports, slices.Clone(p.Bins[i].Ports))
+		r.free[i] = p.Bins[i].Free
+		r.more[i] = slices.Clone(p.Bins[i].Extended)
+		r.ports[i] = slices.Clone(p.Bins[i].Ports)
 	}
 	r.findDomains()
 	for i := range p.Running {
