@@ -135,6 +135,7 @@ type entry struct {
 // emit opens the machines of drafts and places all pods in the order of ranks, through the rules.
 func (s *solver) emit(ranked []int, drafts []*draft) {
 	total := 0
+	s.rules.grow(len(drafts))
 	for _, d := range drafts {
 		if d.place < 0 {
 			d.place = s.open(d)
@@ -155,6 +156,7 @@ func (s *solver) emit(ranked []int, drafts []*draft) {
 			}
 		}
 	}
+	s.steps = slices.Grow(s.steps, len(entries))
 	entries = sortEntries(entries, position, len(ranked))
 	for i := 0; i < len(entries); {
 		k := i + 1

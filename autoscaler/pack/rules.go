@@ -78,6 +78,16 @@ func (r *Rules) Open(offer int) int {
 	return len(r.free) - 1
 }
 
+// grow makes room for n more machines.
+func (r *Rules) grow(n int) {
+	r.free, r.more, r.ports, r.offers = slices.Grow(r.free, n), slices.Grow(r.more, n), slices.Grow(r.ports, n), slices.Grow(r.offers, n)
+	for t := range r.cells {
+		if r.p.fresh(t) {
+			r.cells[t] = slices.Grow(r.cells[t], n)
+		}
+	}
+}
+
 // close takes the last machine away again, on which nothing is.
 func (r *Rules) close() {
 	last := len(r.free) - 1
