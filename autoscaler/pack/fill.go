@@ -110,13 +110,17 @@ func (m *mixer) prepare() {
 				last = m.shapes[s].cost
 			}
 		}
-		if len(m.tries) <= mostTries {
+		if len(m.tries) <= mostTries && (factor == 1 || len(m.tries) <= fewTries) {
 			break
 		}
 	}
 }
 
-const mostTries = 32
+// mostTries is up to how many shapes each is tried; of more, fewTries that are a step in cost apart.
+const (
+	mostTries = 32
+	fewTries  = 24
+)
 
 func (m *mixer) may(kind, shape int) bool { return m.fits[kind*len(m.shapes)+shape] }
 
