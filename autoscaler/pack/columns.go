@@ -117,7 +117,7 @@ func (m *mixer) solve(lp *master, pool []column, left, rows []int, single []colu
 			lp.cols = append(lp.cols, onRows(c, at))
 		}
 	}
-	lp.improve(20 * len(rows))
+	lp.improve(3 * len(rows))
 	m.value = make([]float64, len(m.wants))
 	defer func() {
 		for r, i := range rows {
@@ -136,7 +136,7 @@ func (m *mixer) solve(lp *master, pool []column, left, rows []int, single []colu
 		for _, c := range found {
 			lp.cols = append(lp.cols, onRows(c, at))
 		}
-		if lp.improve(20*len(rows)) == 0 {
+		if lp.improve(2*len(rows)) == 0 {
 			return
 		}
 	}
@@ -154,24 +154,30 @@ func onRows(c column, at []int32) column {
 	return c
 }
 
-// keep returns the columns of a program, by kinds.
+// keep returns the columns of a program, by kinds: those that are nearest to being worth their cost.
 func (m *mixer) keep(lp *master, rows []int) []column {
-	if len(lp.cols) > mostColumns {
-		lp.cols = lp.cols[len(lp.cols)-mostColumns:]
+	rate := make([]float64, len(lp.cols))
+	order := make([]int, len(lp.cols))
+	for j := range lp.cols {
+		order[j], rate[j] = j, lp.rate(j)
 	}
-	out := make([]column, len(lp.cols))
-	for j, c := range lp.cols {
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(rate[a], rate[b]) })
+	order = order[:min(len(order), columnsKept*lp.m)]
+	out := make([]column, len(order))
+	for k, j := range order {
+		c := lp.cols[j]
 		items := make([]item, len(c.items))
-		for k, it := range c.items {
-			items[k] = item{int32(rows[it.kind]), it.n}
+		for i, it := range c.items {
+			items[i] = item{int32(rows[it.kind]), it.n}
 		}
 		c.items = items
-		out[j] = c
+		out[k] = c
 	}
 	return out
 }
 
-const mostColumns = 400
+// columnsKept, for each row, are kept from one program to the next.
+const columnsKept = 3
 
 // learn takes over the columns that another mixer found, if both sell the same shapes, for the kinds that both have.
 func (m *mixer) learn(from *mixer) {
