@@ -204,7 +204,7 @@ func (s *solver) open(d *draft) int {
 // emitGroup places the pods of one group. With a spread over zones they go in turn to the zone that has fewest.
 func (s *solver) emitGroup(entries []entry) {
 	g := int(entries[0].group)
-	spread, _, _ := zoneRule(s.p, &s.p.Groups[g], s.zoneTopology)
+	spread := s.spreads[g]
 	switch {
 	case spread == nil || !spread.Self:
 		for _, e := range entries {

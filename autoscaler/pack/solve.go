@@ -82,6 +82,8 @@ type solver struct {
 	need    []vec
 	host    []hostRule
 	classes int
+	// spreads are, by group, its one spread over zones.
+	spreads []*Spread
 	// order are the groups: priority, then size, both falling.
 	order []int
 	left  []int
@@ -106,10 +108,12 @@ func newSolver(p *Problem) *solver {
 	s.left = make([]int, len(p.Groups))
 	s.why = make([]Refusal, len(p.Groups))
 	s.need = make([]vec, len(p.Groups))
+	s.spreads = make([]*Spread, len(p.Groups))
 	for i := range p.Groups {
 		s.left[i] = p.Groups[i].Count
 		s.need[i] = vecOf(p.Groups[i].Needs, p.Groups[i].Extended)
-		_, _, odd := zoneRule(p, &p.Groups[i], s.zoneTopology)
+		spread, _, odd := zoneRule(p, &p.Groups[i], s.zoneTopology)
+		s.spreads[i] = spread
 		s.host[i].odd = s.host[i].odd || odd
 	}
 	s.measure()
