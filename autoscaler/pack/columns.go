@@ -18,8 +18,13 @@ type effort struct {
 	rounds, again int
 	// dives is how often the program is solved again for what rounding down left over.
 	dives int
-	// deep: the pricing step tries each kind as the first in the machine when it finds nothing better otherwise.
-	deep bool
+	// depth and depthAgain are how thorough the pricing step is when it finds nothing: 0 fills in the quick way only, 1
+	// also by weights, 2 also with each kind as the first.
+	depth, depthAgain int
+	// share: when no machine is whole, one in so many rows is rounded up before the program is solved again.
+	share int
+	// gain is the least part of its cost that a further column must save.
+	gain float64
 }
 
 // buy finds machines for all that is left, as far as it can run anywhere: the linear program over whole machines, rounded
@@ -27,9 +32,10 @@ type effort struct {
 // what the machines hold.
 func (m *mixer) buy(left []int, e effort) []bought {
 	var out []bought
-	var lp master
+	lp := master{gain: e.gain}
+	m.gain = e.gain
 	pool := m.pool
-	rounds := e.rounds
+	rounds, depth := e.rounds, e.depth
 	if len(pool) > 0 {
 		rounds = e.again
 	}
@@ -38,9 +44,9 @@ func (m *mixer) buy(left []int, e effort) []bought {
 		if len(rows) == 0 {
 			return out
 		}
-		m.solve(&lp, pool, left, rows, single, rounds, e.deep)
-		rounds = e.again
-		picked := m.round(&lp, rows, left)
+		m.solve(&lp, pool, left, rows, single, search{rounds, depth})
+		rounds, depth = e.again, e.depthAgain
+		picked := m.round(&lp, rows, left, e)
 		pool = m.keep(&lp, rows)
 		if len(m.pool) == 0 {
 			m.pool = pool
@@ -49,6 +55,14 @@ func (m *mixer) buy(left []int, e effort) []bought {
 			break
 		}
 		out = append(out, picked...)
+	}
+	if m.value == nil {
+		m.value = make([]float64, len(m.wants))
+		for i := range m.value {
+			if c, ok := m.cached(i, max(left[i], 1)); ok {
+				m.value[i] = c.cost / float64(c.items[0].n)
+			}
+		}
 	}
 	return append(out, m.greedy(m.value, left)...)
 }
@@ -59,7 +73,7 @@ func (m *mixer) rows(left []int) (rows []int, single []column) {
 		if n <= 0 {
 			continue
 		}
-		if c, ok := m.single(i, n); ok {
+		if c, ok := m.cached(i, n); ok {
 			rows = append(rows, i)
 			single = append(single, c)
 		}
@@ -67,8 +81,24 @@ func (m *mixer) rows(left []int) (rows []int, single []column) {
 	return rows, single
 }
 
+// cached is single, remembered for as long as enough of the kind is left.
+func (m *mixer) cached(i, left int) (column, bool) {
+	if m.singles == nil {
+		m.singles = make([]column, len(m.wants))
+	}
+	if c := m.singles[i]; len(c.items) > 0 && int(c.items[0].n) <= left {
+		return c, true
+	}
+	c, ok := m.single(i, left)
+	m.singles[i] = c
+	return c, ok
+}
+
+// search bounds one solution of a linear program.
+type search struct{ rounds, depth int }
+
 // solve is column generation from the columns of the pool that are proper: that hold no more of a kind than is left.
-func (m *mixer) solve(lp *master, pool []column, left, rows []int, single []column, rounds int, deep bool) {
+func (m *mixer) solve(lp *master, pool []column, left, rows []int, single []column, by search) {
 	at := make([]int32, len(m.wants))
 	for i := range at {
 		at[i] = -1
@@ -87,7 +117,7 @@ func (m *mixer) solve(lp *master, pool []column, left, rows []int, single []colu
 			lp.cols = append(lp.cols, onRows(c, at))
 		}
 	}
-	lp.improve(20 * len(rows))
+	lp.improve(3 * len(rows))
 	m.value = make([]float64, len(m.wants))
 	defer func() {
 		for r, i := range rows {
@@ -95,18 +125,18 @@ func (m *mixer) solve(lp *master, pool []column, left, rows []int, single []colu
 		}
 	}()
 	worth := make([]float64, len(m.wants))
-	for range rounds {
+	for range by.rounds {
 		for r, i := range rows {
 			worth[i] = lp.y[r]
 		}
-		found := m.price(worth, left, deep)
+		found := m.price(worth, left, by.depth)
 		if len(found) == 0 {
 			return
 		}
 		for _, c := range found {
 			lp.cols = append(lp.cols, onRows(c, at))
 		}
-		if lp.improve(20*len(rows)) == 0 {
+		if lp.improve(2*len(rows)) == 0 {
 			return
 		}
 	}
@@ -124,24 +154,30 @@ func onRows(c column, at []int32) column {
 	return c
 }
 
-// keep returns the columns of a program, by kinds.
+// keep returns the columns of a program, by kinds: those that are nearest to being worth their cost.
 func (m *mixer) keep(lp *master, rows []int) []column {
-	if len(lp.cols) > mostColumns {
-		lp.cols = lp.cols[len(lp.cols)-mostColumns:]
+	rate := make([]float64, len(lp.cols))
+	order := make([]int, len(lp.cols))
+	for j := range lp.cols {
+		order[j], rate[j] = j, lp.rate(j)
 	}
-	out := make([]column, len(lp.cols))
-	for j, c := range lp.cols {
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(rate[a], rate[b]) })
+	order = order[:min(len(order), columnsKept*lp.m)]
+	out := make([]column, len(order))
+	for k, j := range order {
+		c := lp.cols[j]
 		items := make([]item, len(c.items))
-		for k, it := range c.items {
-			items[k] = item{int32(rows[it.kind]), it.n}
+		for i, it := range c.items {
+			items[i] = item{int32(rows[it.kind]), it.n}
 		}
 		c.items = items
-		out[j] = c
+		out[k] = c
 	}
 	return out
 }
 
-const mostColumns = 400
+// columnsKept, for each row, are kept from one program to the next.
+const columnsKept = 3
 
 // learn takes over the columns that another mixer found, if both sell the same shapes, for the kinds that both have.
 func (m *mixer) learn(from *mixer) {
@@ -209,8 +245,8 @@ func (m *mixer) tookAll(total int) bool {
 	return total <= 0
 }
 
-// round takes the whole parts of a program's answer; if there are none, the one machine that is nearest to whole.
-func (m *mixer) round(lp *master, rows, left []int) []bought {
+// round takes the whole parts of a program's answer; if there are none, the machines that are nearest to whole.
+func (m *mixer) round(lp *master, rows, left []int, e effort) []bought {
 	order := make([]int, lp.m)
 	for r := range order {
 		order[r] = r
@@ -225,11 +261,12 @@ func (m *mixer) round(lp *master, rows, left []int) []bought {
 			out = m.take(out, lp.cols[lp.basis[r]], rows, left, n)
 		}
 	}
+	if len(out) > 0 {
+		return out
+	}
+	most := max(1, len(order)/e.share)
 	for _, r := range order {
-		if len(out) > 0 {
-			break
-		}
-		if lp.basis[r] >= 0 && lp.x[r] >= 1e-6 {
+		if len(out) < most && lp.basis[r] >= 0 && lp.x[r] >= 1e-6 && (len(out) == 0 || lp.x[r] > 0.7) {
 			out = m.take(out, lp.cols[lp.basis[r]], rows, left, 1)
 		}
 	}
@@ -267,7 +304,8 @@ func (m *mixer) take(out []bought, c column, rows, left []int, n int) []bought {
 // greedy buys the machine whose contents are worth most for its price, as often as what is left allows, again and again.
 func (m *mixer) greedy(worth []float64, left []int) []bought {
 	var out []bought
-	for {
+	var promising []int
+	for step := 0; ; step++ {
 		total := 0
 		for i, n := range left {
 			if worth[i] > 0 {
@@ -277,18 +315,22 @@ func (m *mixer) greedy(worth []float64, left []int) []bought {
 		if total == 0 {
 			return out
 		}
+		if step%lookAgain == 0 {
+			promising = m.promising(worth, left, total)
+		}
 		best, rate := column{}, 0.0
-		for _, s := range m.tries {
+		for _, s := range promising {
 			value := m.fill(s, worth, left)
 			if c, ok := m.columnOf(m.took); ok && value > rate*c.cost {
 				best, rate = c, value/c.cost
 			}
-			if m.tookAll(total) {
-				break
-			}
+		}
+		if rate == 0 && step%lookAgain == 0 {
+			return out
 		}
 		if rate == 0 {
-			return out
+			step += lookAgain - 1 - step%lookAgain
+			continue
 		}
 		n := math.MaxInt
 		for _, it := range best.items {
@@ -299,4 +341,30 @@ func (m *mixer) greedy(worth []float64, left []int) []bought {
 		}
 		out = append(out, bought{best, n})
 	}
+}
+
+// lookAgain is after how many machines all shapes are looked at again; between, only those that were best then.
+const lookAgain = 6
+
+// promising are the shapes in order of what their contents are worth for their price, the best third of them.
+func (m *mixer) promising(worth []float64, left []int, total int) []int {
+	var found []priced
+	for _, s := range m.tries {
+		value := m.fill(s, worth, left)
+		if value > 0 {
+			found = append(found, priced{rate: value / m.shapes[s].cost, try: s})
+		}
+		if c, ok := m.columnOf(m.took); ok && value > 0 {
+			found[len(found)-1].rate = value / c.cost
+		}
+		if m.tookAll(total) {
+			break
+		}
+	}
+	slices.SortStableFunc(found, func(a, b priced) int { return cmp.Compare(b.rate, a.rate) })
+	var out []int
+	for i := 0; i < len(found) && i < max(4, len(m.tries)/3); i++ {
+		out = append(out, found[i].try)
+	}
+	return out
 }

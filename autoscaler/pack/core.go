@@ -2,6 +2,7 @@ package pack
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -37,6 +38,7 @@ func (s *solver) core(groups []int) {
 		if i > 0 {
 			c.mixer.learn(&comps[i-1].mixer)
 		}
+		s.draftsLeft = (s.machinesLeft() - s.drafts) / (len(comps) - i)
 		drafts = append(drafts, s.shop(c)...)
 	}
 	s.emit(ranked, drafts)
@@ -97,7 +99,7 @@ func (s *solver) shop(c *component) []*draft {
 		if rest := c.left(); rest == 0 || rest == before {
 			break
 		}
-		e.dives = min(e.dives, 4)
+		e.dives = min(e.dives/2, 4)
 	}
 	s.shrink(drafts)
 	return drafts
@@ -111,12 +113,17 @@ const mostRounds = 6
 func effortFor(c *component) effort {
 	pods, kinds := c.left(), len(c.kinds)
 	switch {
+	case kinds > 2*mostKinds:
+		return effort{}
 	case kinds <= 16:
-		return effort{rounds: 200, again: 40, dives: 200, deep: true}
-	case pods <= 3000:
-		return effort{rounds: 200, again: 20, dives: 200}
+		return effort{rounds: 200, again: 40, dives: 200, depth: 2, depthAgain: 2, share: 100, gain: 1e-7}
+	case pods <= 25*kinds || pods <= 1500 && kinds <= 48:
+		return effort{rounds: 200, again: 20, dives: 50, depth: 1, share: 16, gain: 1e-6}
 	}
-	return effort{rounds: 60, again: 10, dives: 3}
+	if pods <= 3000 {
+		return effort{rounds: 100, again: 10, dives: 3, depth: 1, share: 4, gain: 1e-4}
+	}
+	return effort{rounds: 120, again: 10, dives: 1, depth: 1, share: 4, gain: 1e-4}
 }
 
 // entry is a number of pods of a group on a draft.
@@ -128,6 +135,7 @@ type entry struct {
 // emit opens the machines of drafts and places all pods in the order of ranks, through the rules.
 func (s *solver) emit(ranked []int, drafts []*draft) {
 	total := 0
+	s.rules.grow(len(drafts))
 	for _, d := range drafts {
 		if d.place < 0 {
 			d.place = s.open(d)
@@ -148,6 +156,7 @@ func (s *solver) emit(ranked []int, drafts []*draft) {
 			}
 		}
 	}
+	s.steps = slices.Grow(s.steps, len(entries))
 	entries = sortEntries(entries, position, len(ranked))
 	for i := 0; i < len(entries); {
 		k := i + 1
@@ -195,17 +204,74 @@ func (s *solver) open(d *draft) int {
 // emitGroup places the pods of one group. With a spread over zones they go in turn to the zone that has fewest.
 func (s *solver) emitGroup(entries []entry) {
 	g := int(entries[0].group)
-	spread, _, _ := zoneRule(s.p, &s.p.Groups[g], s.zoneTopology)
-	if spread == nil || !spread.Self {
+	spread := s.spreads[g]
+	switch {
+	case spread == nil || !spread.Self:
 		for _, e := range entries {
 			s.place(g, int(e.draft), int(e.n))
 		}
-		return
+	case s.level(g, entries):
+		for _, e := range entries {
+			if e.n == 0 {
+				continue
+			}
+			s.settleAt(Step{Group: g, Place: int(e.draft), Count: int(e.n), InTurn: true})
+		}
+	default:
+		s.inTurn(g, entries)
 	}
-	s.inTurn(g, entries)
 }
 
-// inTurn places pods one by one where the zone has fewest, and writes one step for each place.
+// level cuts entries down to what may be placed in turn, and says whether it could judge that. All may be if the zones are
+// level enough when all are: filling always the zone with the fewest, no pod sees a larger skew than the last one in its
+// zone, because the fewest are where it goes itself, or in a zone that has reached its end.
+func (s *solver) level(g int, entries []entry) bool {
+	r := s.rules
+	on := s.zoneSpread(g)
+	c := &r.counters[on.counter]
+	var final [mostZones]int64
+	copy(final[:], c.by[:min(len(c.by), mostZones)])
+	for i := range entries {
+		e := &entries[i]
+		place := int(e.draft)
+		zone := r.domain(place, s.zoneTopology)
+		if zone < 0 || !r.p.has(c.nodes, r.class(place)) {
+			return false
+		}
+		e.n = int32(min(r.roomFor(g, place, int(e.n)), r.mostOnHost(g, place)))
+		final[zone] += int64(e.n)
+	}
+	low := int64(math.MaxInt64)
+	for zone, counted := range c.counted {
+		if counted {
+			low = min(low, final[zone])
+		}
+	}
+	if c.domains < max(1, on.minDomains) {
+		low = 0
+	}
+	for i := len(entries) - 1; i >= 0; i-- {
+		e := &entries[i]
+		zone := r.domain(int(e.draft), s.zoneTopology)
+		if over := min(final[zone]-low-on.maxSkew, int64(e.n)); over > 0 {
+			e.n -= int32(over)
+			final[zone] -= over
+		}
+	}
+	return true
+}
+
+func (s *solver) zoneSpread(g int) *spreadOn {
+	rules := &s.rules.groups[g]
+	for i := range rules.spreads {
+		if s.rules.counters[rules.spreads[i].counter].topology == s.zoneTopology {
+			return &rules.spreads[i]
+		}
+	}
+	return nil
+}
+
+// inTurn places pods one by one where the zone has fewest.
 func (s *solver) inTurn(g int, entries []entry) {
 	zoneOf := func(e entry) int { return s.rules.domain(int(e.draft), s.zoneTopology) }
 	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(zoneOf(a), zoneOf(b)) })
@@ -218,9 +284,12 @@ func (s *solver) inTurn(g int, entries []entry) {
 		queue = append(queue, entries[i:k])
 		i = k
 	}
-	counter := s.zoneCounter(g)
-	mark := len(s.steps)
-	for len(queue) > 0 {
+	counter := s.zoneSpread(g).counter
+	for turn := 0; len(queue) > 0; turn++ {
+		if turn == mostTurns {
+			s.out.Truncated = true
+			break
+		}
 		low := 0
 		for i := range queue {
 			if s.rules.at(counter, zoneOf(queue[i][0])) < s.rules.at(counter, zoneOf(queue[low][0])) {
@@ -237,28 +306,7 @@ func (s *solver) inTurn(g int, entries []entry) {
 			queue = slices.Delete(queue, low, low+1)
 		}
 	}
-	s.steps = mergeSteps(s.steps, mark)
 }
 
-func (s *solver) zoneCounter(g int) int32 {
-	for _, on := range s.rules.groups[g].spreads {
-		if s.rules.counters[on.counter].topology == s.zoneTopology {
-			return on.counter
-		}
-	}
-	return 0
-}
-
-// mergeSteps joins the steps of one place after a mark; all are of one group.
-func mergeSteps(steps []Step, mark int) []Step {
-	slices.SortStableFunc(steps[mark:], func(a, b Step) int { return cmp.Compare(a.Place, b.Place) })
-	out := steps[:mark]
-	for _, st := range steps[mark:] {
-		if last := len(out) - 1; last >= mark && out[last].Place == st.Place {
-			out[last].Count += st.Count
-		} else {
-			out = append(out, st)
-		}
-	}
-	return out
-}
+// mostTurns bounds how many pods of one group are placed one after the other.
+const mostTurns = 100_000

@@ -61,6 +61,7 @@ type mixer struct {
 	tries   []int   // shapes that are tried; the rest are reached by shrinking
 	reach   [sizes][]int64
 	classes int
+	gain    float64 // the least part of its cost by which a column's contents must be worth more
 	least   float64 // cost of the cheapest shape
 	// dims are the sizes that any kind asks for; what fill looks at has them in a row, as floats.
 	dims  int
@@ -70,7 +71,8 @@ type mixer struct {
 	hot   []int            // tries that gave columns lately
 	turn  int
 	// pool are the columns of the first linear program that was solved, or what was learned from another mixer.
-	pool []column
+	pool    []column
+	singles []column
 	// value is what a pod of each kind is worth by the last linear program.
 	value []float64
 	// scratch
@@ -108,13 +110,17 @@ func (m *mixer) prepare() {
 				last = m.shapes[s].cost
 			}
 		}
-		if len(m.tries) <= mostTries {
+		if len(m.tries) <= mostTries && (factor == 1 || len(m.tries) <= fewTries) {
 			break
 		}
 	}
 }
 
-const mostTries = 32
+// mostTries is up to how many shapes each is tried; of more, fewTries that are a step in cost apart.
+const (
+	mostTries = 32
+	fewTries  = 24
+)
 
 func (m *mixer) may(kind, shape int) bool { return m.fits[kind*len(m.shapes)+shape] }
 
@@ -314,23 +320,32 @@ func (m *mixer) columnOf(took []int32) (column, bool) {
 	return c, true
 }
 
-// single is the column that holds as many of one kind as are wanted for the least price each.
+// single is the column that holds as many of one kind as are wanted for the least price each, in the shapes that are
+// tried, or else in any.
 func (m *mixer) single(i int, left int) (column, bool) {
-	w := &m.wants[i]
 	best, rate := column{shape: -1}, math.Inf(1)
-	limit := int64(left)
+	for _, s := range m.tries {
+		best, rate = m.cheaper(best, rate, i, s, left)
+	}
+	for s := 0; best.shape < 0 && s < len(m.shapes); s++ {
+		best, rate = m.cheaper(best, rate, i, s, left)
+	}
+	return best, best.shape >= 0
+}
+
+// cheaper is the column of one kind in a shape if a pod costs less in it than in the best so far.
+func (m *mixer) cheaper(best column, rate float64, i, s, left int) (column, float64) {
+	w := &m.wants[i]
+	limit := min(int64(left), math.MaxInt32)
 	if w.class >= 0 {
 		limit = min(limit, int64(w.most))
 	}
-	for s := range m.shapes {
-		if !m.may(i, s) {
-			continue
-		}
-		n := m.shapes[s].room.times(w.need, min(limit, math.MaxInt32))
-		if n > 0 && m.shapes[s].cost/float64(n) < rate*(1-1e-9) {
-			rate = m.shapes[s].cost / float64(n)
-			best = column{shape: s, cost: m.shapes[s].cost, items: []item{{int32(i), int32(n)}}}
-		}
+	if !m.may(i, s) {
+		return best, rate
 	}
-	return best, best.shape >= 0
+	n := m.shapes[s].room.times(w.need, limit)
+	if n == 0 || m.shapes[s].cost/float64(n) >= rate*(1-1e-9) {
+		return best, rate
+	}
+	return column{shape: s, cost: m.shapes[s].cost, items: []item{{int32(i), int32(n)}}}, m.shapes[s].cost / float64(n)
 }

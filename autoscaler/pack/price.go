@@ -14,15 +14,18 @@ type priced struct {
 }
 
 // price looks for machines whose contents are worth more than they cost, and returns a few of the best. It begins with
-// the quick way to fill and the shapes that gave something lately, and looks further only as long as it finds nothing.
-func (m *mixer) price(worth []float64, left []int, deep bool) []column {
+// the quick way to fill and the shapes that gave something lately, and looks further only as long as it finds nothing, and
+// only as deep as it is told.
+func (m *mixer) price(worth []float64, left []int, depth int) []column {
 	m.found = m.found[:0]
 	for _, s := range m.hot {
 		m.note(m.fill(s, worth, left), s)
 	}
 	m.chunks(8, func(s int) { m.note(m.fill(s, worth, left), s) })
-	m.chunks(4, func(s int) { m.weigh(s, worth, left) })
-	if deep {
+	if depth > 0 {
+		m.chunks(4, func(s int) { m.weigh(s, worth, left) })
+	}
+	if depth > 1 {
 		m.chunks(1, func(s int) { m.eachFirst(s, worth, left) })
 	}
 	slices.SortStableFunc(m.found, func(a, b priced) int { return cmp.Compare(b.rate, a.rate) })
@@ -51,10 +54,10 @@ func (m *mixer) chunks(size int, try func(s int)) {
 
 // note keeps what took holds if it is worth more than it costs.
 func (m *mixer) note(value float64, s int) {
-	if value <= m.least*(1+1e-6) {
+	if value <= m.least*(1+m.gain) {
 		return
 	}
-	if c, ok := m.columnOf(m.took); ok && value > c.cost*(1+1e-6) {
+	if c, ok := m.columnOf(m.took); ok && value > c.cost*(1+m.gain) {
 		m.found = append(m.found, priced{c, value / c.cost, s})
 	}
 }

@@ -52,10 +52,12 @@ func NewRules(p *Problem) *Rules {
 			r.cells[t] = make([][]cell, max(0, p.Topologies[t].Domains))
 		}
 	}
+	n := len(p.Bins)
+	r.free, r.more, r.ports = make([]Resources, n, n+16), make([][]int64, n, n+16), make([][]int, n, n+16)
 	for i := range p.Bins {
-		r.free = append(r.free, p.Bins[i].Free)
-		r.more = append(r.more, slices.Clone(p.Bins[i].Extended))
-		r.ports = append(r.ports, slices.Clone(p.Bins[i].Ports))
+		r.free[i] = p.Bins[i].Free
+		r.more[i] = slices.Clone(p.Bins[i].Extended)
+		r.ports[i] = slices.Clone(p.Bins[i].Ports)
 	}
 	r.findDomains()
 	for i := range p.Running {
@@ -74,6 +76,16 @@ func (r *Rules) Open(offer int) int {
 	r.more = append(r.more, slices.Clone(o.Extended))
 	r.ports = append(r.ports, nil)
 	return len(r.free) - 1
+}
+
+// grow makes room for n more machines.
+func (r *Rules) grow(n int) {
+	r.free, r.more, r.ports, r.offers = slices.Grow(r.free, n), slices.Grow(r.more, n), slices.Grow(r.ports, n), slices.Grow(r.offers, n)
+	for t := range r.cells {
+		if r.p.fresh(t) {
+			r.cells[t] = slices.Grow(r.cells[t], n)
+		}
+	}
 }
 
 // close takes the last machine away again, on which nothing is.
@@ -147,12 +159,7 @@ func (r *Rules) Most(group, place, limit int) int {
 		return 0
 	}
 	g, is := &r.groups[group], &r.p.Groups[group]
-	n := r.free[place].Count(is.Needs, limit)
-	for i, need := range is.Extended {
-		if need > 0 {
-			n = int(min(int64(n), extended(r.more[place], i)/need))
-		}
-	}
+	n := r.roomFor(group, place, limit)
 	if len(is.Ports) > 0 || r.selfAnti(g, place) {
 		return min(n, 1)
 	}
@@ -199,6 +206,18 @@ func (r *Rules) mostOnHost(group, place int) int {
 	return int(n)
 }
 
+// roomFor is how many pods of the group, at most limit, the free room holds.
+func (r *Rules) roomFor(group, place, limit int) int {
+	g := &r.p.Groups[group]
+	n := r.free[place].Count(g.Needs, limit)
+	for i, need := range g.Extended {
+		if need > 0 {
+			n = int(min(int64(n), max(0, extended(r.more[place], i))/need))
+		}
+	}
+	return n
+}
+
 func (r *Rules) class(place int) int {
 	if place < len(r.p.Bins) {
 		return r.p.Bins[place].Class
@@ -208,13 +227,21 @@ func (r *Rules) class(place int) int {
 
 // domain is the place's domain in a topology, or NoDomain. Each machine's fresh domain comes after those of the problem.
 func (r *Rules) domain(place, topology int) int {
-	if place < len(r.p.Bins) {
-		return domainOf(r.p.Bins[place].Domains, topology)
+	if topology < 0 || topology >= len(r.p.Topologies) {
+		return NoDomain
 	}
-	m := place - len(r.p.Bins)
-	d := domainOf(r.p.Offers[r.offers[m]].Domains, topology)
-	if d == FreshDomain {
-		return max(0, r.p.Topologies[topology].Domains) + m
+	domains := r.p.Topologies[topology].Domains
+	d := NoDomain
+	if place < len(r.p.Bins) {
+		d = domainOf(r.p.Bins[place].Domains, topology)
+	} else if m := place - len(r.p.Bins); true {
+		d = domainOf(r.p.Offers[r.offers[m]].Domains, topology)
+		if d == FreshDomain {
+			return max(0, domains) + m
+		}
+	}
+	if d >= domains {
+		return NoDomain
 	}
 	return d
 }

@@ -34,7 +34,11 @@ func (s *solver) firstFitGroup(bins *Bins, g int) {
 		}
 		return -1
 	}
-	for moved := true; moved && s.left[g] > 0; {
+	for pass, moved := 0, true; moved && s.left[g] > 0; pass++ {
+		if pass == mostPassesOfPlaces {
+			s.out.Truncated = true
+			return
+		}
 		moved = false
 		for b := next(0); b >= 0 && s.left[g] > 0; b = next(b + 1) {
 			n := s.place(g, b, s.left[g])
@@ -49,6 +53,9 @@ func (s *solver) firstFitGroup(bins *Bins, g int) {
 		moved = moved && len(s.rules.groups[g].spreads) > 0
 	}
 }
+
+// mostPassesOfPlaces bounds how often one group looks at all places again.
+const mostPassesOfPlaces = 1000
 
 // settle places what is left of groups: on the places that are there, then on machines bought for it, each time the one
 // that costs least for each pod that it takes.
@@ -67,6 +74,9 @@ func (s *solver) settle(groups []int) {
 			before := s.left[g]
 			if before == 0 {
 				continue
+			}
+			if s.plain {
+				s.firstFitGroup(nil, g)
 			}
 			s.buyFor(g)
 			moved = moved || s.left[g] < before
@@ -89,7 +99,7 @@ func (s *solver) buyFor(g int) {
 		if !s.buyOne(g) {
 			return
 		}
-		if len(s.rules.groups[g].spreads) > 0 && s.left[g] > 0 {
+		if s.left[g] > 0 && len(s.rules.groups[g].spreads) > 0 {
 			s.firstFitGroup(nil, g)
 		}
 	}
@@ -103,24 +113,28 @@ type rated struct {
 // buyOne buys the machine that costs least for each pod of the group that it takes now.
 func (s *solver) buyOne(g int) bool {
 	var offers []rated
-	why := s.why[g]
-	if why == Fits {
-		why = NoOffer
-	}
-	for _, o := range s.sale {
+	why := NoOffer
+	for o := range s.p.Offers {
 		offer := &s.p.Offers[o]
-		n := vecOf(offer.Room, offer.Extended).times(s.need[g], int64(s.left[g]))
-		if n == 0 || !s.p.has(s.p.Groups[g].Nodes, offer.Class) {
+		if offer.Weight != s.weight || !offer.forSale() {
 			continue
 		}
+		refused := s.suits(g, o)
+		if refused == Fits {
+			refused = s.budget.allows(s.p, o)
+		}
+		if refused != Fits {
+			why = nearer(why, refused)
+			continue
+		}
+		n := vecOf(offer.Room, offer.Extended).times(s.need[g], int64(s.left[g]))
 		if h := &s.host[g]; h.class >= 0 {
 			n = min(n, int64(h.most))
 		}
-		if refused := s.budget.allows(s.p, o); refused != Fits {
-			why = refused
-			continue
+		if s.plain {
+			n = 1
 		}
-		offers = append(offers, rated{o, s.cost(offer.Price) / float64(n)})
+		offers = append(offers, rated{o, s.cost(offer.Price) / float64(max(n, 1))})
 	}
 	slices.SortStableFunc(offers, func(a, b rated) int { return cmp.Compare(a.rate, b.rate) })
 	for _, o := range offers {
@@ -129,9 +143,38 @@ func (s *solver) buyOne(g int) bool {
 			s.budget.buy(s.p, o.offer)
 			return true
 		}
-		why = s.rules.Allows(g, at)
+		why = nearer(why, s.rules.Allows(g, at))
 		s.rules.close()
 	}
-	s.why[g] = why
+	s.why[g] = nearer(s.why[g], why)
 	return false
+}
+
+// suits says whether an empty machine of the offer could hold a pod of the group, rules about other pods left out.
+func (s *solver) suits(g, o int) Refusal {
+	group, offer := &s.p.Groups[g], &s.p.Offers[o]
+	switch {
+	case !s.p.has(group.Nodes, offer.Class):
+		return NodeClass
+	case group.Needs.CPU > 0 && group.Needs.CPU > offer.Room.CPU:
+		return NoCPU
+	case group.Needs.Memory > 0 && group.Needs.Memory > offer.Room.Memory:
+		return NoMemory
+	case group.Needs.Pods > 0 && group.Needs.Pods > offer.Room.Pods:
+		return NoPodSlot
+	}
+	for i, need := range group.Extended {
+		if need > 0 && need > extended(offer.Extended, i) {
+			return NoExtended
+		}
+	}
+	return Fits
+}
+
+// nearer is the refusal of what came nearer to holding the pod: the one that is found later.
+func nearer(a, b Refusal) Refusal {
+	if a == Fits || b != NoOffer && (a == NoOffer || b > a) {
+		return b
+	}
+	return a
 }

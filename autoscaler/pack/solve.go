@@ -14,22 +14,67 @@ import (
 // down and solved again for the rest. Every pod is then placed through Rules; what they refuse is placed one by one.
 // When a limit leaves pods without a place, the groups are packed again by priority, the highest first.
 func Solve(p *Problem) Solution {
-	p = sane(p)
+	p, groups := sane(p)
 	s := newSolver(p)
 	s.pack(s.order)
-	if s.unplaced() == 0 || !s.mixedPriorities() {
-		return s.finish()
+	if s.unplaced() > 0 && s.mixedPriorities() {
+		s = newSolver(p)
+		s.packByPriority()
 	}
-	s = newSolver(p)
+	if n := s.pods(); n > 1 && n <= fewPods {
+		plain := newSolver(p)
+		plain.plain = true
+		plain.packByPriority()
+		if plain.better(s) {
+			s = plain
+		}
+	}
+	return s.finish(groups)
+}
+
+// fewPods is up to how many pods the plan is held against plain first-fit decreasing, which is hard to beat by chance.
+const fewPods = 64
+
+func (s *solver) packByPriority() {
 	for rest := s.order; len(rest) > 0; {
 		n := 1
-		for n < len(rest) && p.Groups[rest[n]].Priority == p.Groups[rest[0]].Priority {
+		for n < len(rest) && s.p.Groups[rest[n]].Priority == s.p.Groups[rest[0]].Priority {
 			n++
 		}
 		s.pack(rest[:n])
 		rest = rest[n:]
 	}
-	return s.finish()
+}
+
+func (s *solver) pods() int {
+	n := 0
+	for _, g := range s.order {
+		n += s.p.Groups[g].Count
+	}
+	return n
+}
+
+// better says that a plan places more, by priority, or costs less.
+func (s *solver) better(o *solver) bool {
+	for i := 0; i < len(s.order); {
+		k, d := i, 0
+		for ; k < len(s.order) && s.p.Groups[s.order[k]].Priority == s.p.Groups[s.order[i]].Priority; k++ {
+			d += s.left[s.order[k]] - o.left[s.order[k]]
+		}
+		if d != 0 {
+			return d < 0
+		}
+		i = k
+	}
+	return s.spent() < o.spent()*(1-1e-12)
+}
+
+func (s *solver) spent() float64 {
+	sum := 0.0
+	for _, o := range s.rules.offers {
+		sum += s.cost(s.p.Offers[o].Price)
+	}
+	return sum
 }
 
 type solver struct {
@@ -38,17 +83,22 @@ type solver struct {
 	need    []vec
 	host    []hostRule
 	classes int
+	// spreads are, by group, its one spread over zones.
+	spreads []*Spread
 	// order are the groups: priority, then size, both falling.
 	order []int
 	left  []int
 	why   []Refusal
 	// sale are the offers of the weight at hand that can still be bought.
 	sale         []int
+	weight       int
 	scale        [sizes]float64
 	extra        float64 // what a machine costs beyond its price
 	budget       budget
 	zoneTopology int
-	drafts       int
+	drafts       int // machines drafted, and how many more may be
+	draftsLeft   int
+	plain        bool // first-fit decreasing alone
 	steps        []Step
 	out          Solution
 }
@@ -59,10 +109,12 @@ func newSolver(p *Problem) *solver {
 	s.left = make([]int, len(p.Groups))
 	s.why = make([]Refusal, len(p.Groups))
 	s.need = make([]vec, len(p.Groups))
+	s.spreads = make([]*Spread, len(p.Groups))
 	for i := range p.Groups {
 		s.left[i] = p.Groups[i].Count
 		s.need[i] = vecOf(p.Groups[i].Needs, p.Groups[i].Extended)
-		_, _, odd := zoneRule(p, &p.Groups[i], s.zoneTopology)
+		spread, _, odd := zoneRule(p, &p.Groups[i], s.zoneTopology)
+		s.spreads[i] = spread
 		s.host[i].odd = s.host[i].odd || odd
 	}
 	s.measure()
@@ -91,7 +143,7 @@ func (s *solver) measure() {
 		}
 	}
 	s.extra = s.p.NodePrice
-	if s.extra <= 0 {
+	if !(s.extra > 0) || math.IsInf(s.extra, 0) {
 		s.extra = 1e-9
 		if !math.IsInf(cheapest, 0) {
 			s.extra = max(cheapest*1e-4, 1e-12)
@@ -199,31 +251,36 @@ func (s *solver) pack(groups []int) {
 
 func (s *solver) packWith(groups []int, weight int) {
 	s.findSale(weight)
-	mark, places := len(s.steps), s.rules.Places()
+	mark := len(s.steps)
 	s.firstFit(groups)
 	if s.remaining(groups) == 0 {
 		return
 	}
-	if s.remaining(groups) > 1 && len(s.sale) > 0 {
-		s.undo(mark)
+	if !s.plain && s.remaining(groups) > 1 && len(s.sale) > 0 {
+		if s.rules.Places()*len(groups) <= mostPairs {
+			s.undo(mark)
+		}
 		for range mostPasses {
-			before := s.remaining(groups)
+			offers := len(s.sale)
 			s.core(groups)
 			s.findSale(weight)
-			if after := s.remaining(groups); after == 0 || after == before || len(s.sale) == 0 {
+			if s.remaining(groups) == 0 || len(s.sale) == offers || len(s.sale) == 0 {
 				break
 			}
 		}
 	}
-	_ = places
 	s.settle(groups)
 }
+
+// mostPairs is up to how many pairs of a group and a place all are packed anew when first fit leaves some over. Beyond it
+// what first fit placed stays.
+const mostPairs = 400_000
 
 // mostPasses is how often groups are packed again with the offers that are left when some were sold out.
 const mostPasses = 3
 
 func (s *solver) findSale(weight int) {
-	s.sale = s.sale[:0]
+	s.sale, s.weight = s.sale[:0], weight
 	for i := range s.p.Offers {
 		if o := &s.p.Offers[i]; o.forSale() && o.Weight == weight && s.budget.allows(s.p, i) == Fits {
 			s.sale = append(s.sale, i)
@@ -242,17 +299,23 @@ func (s *solver) remaining(groups []int) int {
 // place puts pods on a place through the rules, as far as they allow, and returns how many.
 func (s *solver) place(group, place, n int) int {
 	n = s.rules.Most(group, place, n)
-	if n == 0 {
-		return 0
+	if n > 0 {
+		s.settleAt(Step{Group: group, Place: place, Count: n})
 	}
-	s.rules.Place(group, place, n)
-	s.left[group] -= n
-	if last := len(s.steps) - 1; last >= 0 && s.steps[last].Group == group && s.steps[last].Place == place {
-		s.steps[last].Count += n
-		return n
-	}
-	s.steps = append(s.steps, Step{group, place, n})
 	return n
+}
+
+// settleAt writes down pods that may be placed.
+func (s *solver) settleAt(st Step) {
+	s.rules.Place(st.Group, st.Place, st.Count)
+	s.left[st.Group] -= st.Count
+	if last := len(s.steps) - 1; last >= 0 {
+		if l := &s.steps[last]; l.Group == st.Group && l.Place == st.Place && l.InTurn == st.InTurn {
+			l.Count += st.Count
+			return
+		}
+	}
+	s.steps = append(s.steps, st)
 }
 
 // undo takes back all steps after a mark.
@@ -273,8 +336,8 @@ func (s *solver) machinesLeft() int {
 	return most - len(s.rules.offers)
 }
 
-// finish leaves out machines on which nothing came to stand.
-func (s *solver) finish() Solution {
+// finish leaves out machines on which nothing came to stand, and names groups by their positions in the caller's problem.
+func (s *solver) finish(groups []int) Solution {
 	used := make([]bool, len(s.rules.offers))
 	for _, st := range s.steps {
 		if m := st.Place - len(s.p.Bins); m >= 0 {
@@ -290,6 +353,7 @@ func (s *solver) finish() Solution {
 		}
 	}
 	for i := range s.steps {
+		s.steps[i].Group = groups[s.steps[i].Group]
 		if m := s.steps[i].Place - len(s.p.Bins); m >= 0 {
 			s.steps[i].Place = at[m]
 		}
@@ -297,7 +361,7 @@ func (s *solver) finish() Solution {
 	s.out.Steps = s.steps
 	for g, n := range s.left {
 		if n > 0 {
-			s.out.Unplaced = append(s.out.Unplaced, Unplaced{g, n, s.why[g]})
+			s.out.Unplaced = append(s.out.Unplaced, Unplaced{groups[g], n, s.why[g]})
 		}
 	}
 	return s.out

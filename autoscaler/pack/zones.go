@@ -80,11 +80,10 @@ func (z *zoner) split(groups []int, left []int) (parts []part, ranked []int) {
 	affine := map[int][]int{}
 	var selectors []int
 	for _, g := range groups {
-		spread, affinity, _ := zoneRule(z.s.p, &z.s.p.Groups[g], z.topology)
 		switch {
-		case spread != nil:
+		case z.s.spreads[g] != nil:
 			bound = append(bound, g)
-		case affinity:
+		case len(z.s.p.Groups[g].Affinity.Topologies) > 0:
 			sel := z.s.p.Groups[g].Affinity.Selector
 			if affine[sel] == nil {
 				selectors = append(selectors, sel)
@@ -116,13 +115,8 @@ func (z *zoner) split(groups []int, left []int) (parts []part, ranked []int) {
 // own kind is fewest, so that rules about that kind stay met.
 func (z *zoner) spread(g, n int) []part {
 	rules := &z.s.rules.groups[g]
-	spread, _, _ := zoneRule(z.s.p, &z.s.p.Groups[g], z.topology)
-	var on *spreadOn
-	for i := range rules.spreads {
-		if z.s.rules.counters[rules.spreads[i].counter].topology == z.topology {
-			on = &rules.spreads[i]
-		}
-	}
+	spread := z.s.spreads[g]
+	on := z.s.zoneSpread(g)
 	may := z.allowed(g)
 	got := make([]int, z.zones)
 	size := z.s.size(g)

@@ -3,7 +3,6 @@ package packing
 import (
 	"fmt"
 	"slices"
-	"sort"
 
 	"github.com/wholescale/wholescale/autoscaler/pack"
 )
@@ -36,8 +35,8 @@ func check(in *instance, sol *pack.Solution) (broken []string, price float64) {
 	c.readPlaces(sol, &price)
 	c.readSelectors()
 	for i := 0; i < len(sol.Steps); {
-		k := i
-		for k < len(sol.Steps) && sol.Steps[k].Group == sol.Steps[i].Group {
+		k := i + 1
+		for k < len(sol.Steps) && sol.Steps[k].Group == sol.Steps[i].Group && sol.Steps[k].InTurn && sol.Steps[i].InTurn {
 			k++
 		}
 		broken = append(broken, c.block(sol.Steps[i].Group, sol.Steps[i:k])...)
@@ -125,7 +124,7 @@ func (c *checker) readSelectors() {
 	}
 }
 
-// block places the pods of neighbouring steps of one group, each time where the zone has the fewest of what the group
+// block places the pods of one step, or of steps in turn, each time where the zone has the fewest of what the group
 // spreads by.
 func (c *checker) block(g int, steps []pack.Step) (broken []string) {
 	left := slices.Clone(steps)
@@ -134,7 +133,6 @@ func (c *checker) block(g int, steps []pack.Step) (broken []string) {
 		for _, s := range c.in.Pods[g].Spread {
 			if s.TopologyKey == "zone" {
 				counts := c.byZone[c.selector(s.Selector)]
-				at = sort.Search(1, func(int) bool { return true })
 				for i := range left {
 					if counts[c.places[left[i].Place].zone] < counts[c.places[left[at].Place].zone] {
 						at = i
