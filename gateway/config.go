@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -28,7 +29,7 @@ type Config struct {
 	// Admin is "host:port" for /healthz, /readyz, /metrics and /requests; empty means none. Keep it off public networks.
 	Admin string
 
-	// Link is "host:port" of the controller.
+	// Link is "host:port" of the controller; of several, separated by commas, the one that leads answers.
 	Link string
 	// LinkTLS is the mutual TLS towards the controller; nil means plaintext, which is for tests only.
 	LinkTLS *tls.Config
@@ -99,12 +100,17 @@ func (c Config) Validate() error {
 	if c.ListenTLS != "" && (c.TLS == nil || (len(c.TLS.Certificates) == 0 && c.TLS.GetCertificate == nil)) {
 		wrong("TLS", "has no certificate, which ListenTLS %s needs", c.ListenTLS)
 	}
-	for field, address := range map[string]string{"Listen": c.Listen, "ListenTLS": c.ListenTLS, "Admin": c.Admin, "Link": c.Link} {
+	for field, address := range map[string]string{"Listen": c.Listen, "ListenTLS": c.ListenTLS, "Admin": c.Admin} {
 		if address == "" {
 			continue
 		}
 		if _, _, err := net.SplitHostPort(address); err != nil {
 			wrong(field, "%q is not host:port: %v", address, err)
+		}
+	}
+	for _, address := range strings.Split(c.Link, ",") {
+		if _, _, err := net.SplitHostPort(address); err != nil && c.Link != "" {
+			wrong("Link", "%q is not host:port: %v", address, err)
 		}
 	}
 	if c.Link == "" {
