@@ -10,17 +10,42 @@ import (
 // delayGranularity is the step in which scale-down delays are kept: Knative's tick.
 const delayGranularity = 2 * time.Second
 
-// wish is a number of replicas on its way through the rules, with those that shaped it, the deciding one first.
+// mostRules is how many rules shape one wish at most; what would be more is left out, the first ones first.
+const mostRules = 12
+
+// wish is a number of replicas on its way through the rules, with those that shaped it, the deciding one last, and with the
+// proposals that did not win. It holds them itself: a million workloads are decided without an allocation for each.
 type wish struct {
 	replicas int
-	why      []Reason
+	rules    int
+	shaped   [mostRules]Reason
+	lost     []Reason
 }
 
 // become takes another number because of a rule; the rules that it overrules stay behind it.
 func (w *wish) become(n int, r Reason) {
 	r.Result = n
 	w.replicas = n
-	w.why = append([]Reason{r}, w.why...)
+	if w.rules == mostRules {
+		copy(w.shaped[:], w.shaped[1:])
+		w.rules--
+	}
+	w.shaped[w.rules] = r
+	w.rules++
+}
+
+// decider is the rule that decided last.
+func (w *wish) decider() Reason { return w.shaped[w.rules-1] }
+
+// beside notes a proposal that did not win.
+func (w *wish) beside(r Reason) { w.lost = append(w.lost, r) }
+
+// reasons appends the deciding rule, those it overruled, and the proposals beside them.
+func (w *wish) reasons(to []Reason) []Reason {
+	for i := w.rules - 1; i >= 0; i-- {
+		to = append(to, w.shaped[i])
+	}
+	return append(to, w.lost...)
 }
 
 // FirstMemo is the memory of a workload that is seen for the first time. With more than one replica ready it starts in
@@ -94,7 +119,8 @@ func averageRule(rule Rule, average, target, want float64) Reason {
 
 // clamp holds a wish within one step's rates, then lifts it to the activation scale when there is any demand.
 func clamp(why Reason, want, atLeast, atMost float64, activation int) wish {
-	w := wish{replicas: whole(want), why: []Reason{why}}
+	var w wish
+	w.become(whole(want), why)
 	if n := math.Max(want, atLeast); n != want {
 		w.become(whole(n), Reason{Rule: DownRateBound, Bound: atLeast})
 	}

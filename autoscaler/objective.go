@@ -20,16 +20,16 @@ const (
 // objective is policy Wholescale beyond KPA's averages: room for what is held now, other signals, and a stock of replicas
 // ahead of demand; but no more than is of use while replicas are starting.
 func (z *sizer) objective() {
-	if z.replicas > z.w.Replicas && z.why[0].Rule == DownRateBound {
+	if z.replicas > z.w.Replicas && z.decider().Rule == DownRateBound {
 		// The bound is of the pods that are ready, of which some are leaving still: it slows a fall and makes no rise.
-		z.become(z.w.Replicas, z.why[0])
+		z.become(z.w.Replicas, z.decider())
 	}
 	z.queued()
 	z.backlog()
 	z.signals()
 	z.stock()
 	if l := z.w.Demand.Learned; l > 0 {
-		z.why = append(z.why, Reason{Rule: TargetLearned, Observed: l, Result: z.replicas})
+		z.beside(Reason{Rule: TargetLearned, Observed: l, Result: z.replicas})
 	}
 }
 
@@ -97,7 +97,7 @@ func (z *sizer) signals() {
 		s := &z.w.Signals[i]
 		why := Reason{Rule: SignalDemand, Observed: s.Value, Bound: s.Target, Subject: s.Name}
 		if !(s.Value >= 0 && s.Value <= math.MaxFloat64) || !(s.Target > 0) {
-			z.why = append(z.why, Reason{Rule: SignalUnknown, Subject: s.Name, Result: z.replicas})
+			z.beside(Reason{Rule: SignalUnknown, Subject: s.Name, Result: z.replicas})
 			continue
 		}
 		want := whole(math.Ceil(s.Value / s.Target))
@@ -115,7 +115,7 @@ func (z *sizer) propose(n int, why Reason) {
 		return
 	}
 	why.Result = n
-	z.why = append(z.why, why)
+	z.beside(why)
 }
 
 // stock keeps replicas ahead of demand for what they are worth: the newsvendor's quantile of demand at the lead time of

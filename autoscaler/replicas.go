@@ -8,13 +8,14 @@ import (
 func replicas(s *State, v *view) ([]Scale, []WorkloadMemo) {
 	scales := make([]Scale, len(s.Workloads))
 	memos := make([]WorkloadMemo, len(s.Workloads))
+	var pages pages
 	k := 0
 	for i := range s.Workloads {
 		w := &s.Workloads[i]
 		for k < len(s.Memo.Workloads) && s.Memo.Workloads[k].ID < w.ID {
 			k++
 		}
-		z := sizer{s: s, v: v, at: i, w: w, ready: v.ready[i], memo: FirstMemo(w.ID, v.ready[i], s.Now)}
+		z := sizer{s: s, v: v, at: i, w: w, ready: v.ready[i], memo: FirstMemo(w.ID, v.ready[i], s.Now), pages: &pages}
 		if k < len(s.Memo.Workloads) && s.Memo.Workloads[k].ID == w.ID {
 			z.memo = s.Memo.Workloads[k]
 		}
@@ -32,14 +33,32 @@ type sizer struct {
 	w     *Workload
 	ready int
 	memo  WorkloadMemo
+	pages *pages
 	wish
+}
+
+// pages are room for the reasons of many workloads, taken a page at a time.
+type pages struct{ left []Reason }
+
+// pageReasons is how many reasons a page holds.
+const pageReasons = 4096
+
+// write puts a wish's reasons on a page.
+func (p *pages) write(w *wish) []Reason {
+	need := w.rules + len(w.lost)
+	if len(p.left) < need {
+		p.left = make([]Reason, max(pageReasons, need))
+	}
+	list := w.reasons(p.left[:0:need])
+	p.left = p.left[need:]
+	return list
 }
 
 func (z *sizer) scale() Scale {
 	w, p := z.w, &z.w.Policy
 	if w.Blocked != "" {
-		why := []Reason{{Rule: Blocked, Subject: w.Blocked, Result: w.Replicas}}
-		return Scale{Workload: w.ID, From: w.Replicas, To: w.Replicas, Why: why}
+		z.become(w.Replicas, Reason{Rule: Blocked, Subject: w.Blocked})
+		return Scale{Workload: w.ID, From: w.Replicas, To: w.Replicas, Why: z.pages.write(&z.wish)}
 	}
 	var excess int
 	z.wish, excess, z.memo = decideKPA(*p, z.ready, w.Demand, z.s.Now, z.memo)
@@ -65,7 +84,7 @@ func (z *sizer) scale() Scale {
 	if z.replicas > w.Replicas {
 		z.memo.Raised = z.s.Now
 	}
-	return Scale{Workload: w.ID, From: w.Replicas, To: z.replicas, Excess: excess, Why: z.why}
+	return Scale{Workload: w.ID, From: w.Replicas, To: z.replicas, Excess: excess, Why: z.pages.write(&z.wish)}
 }
 
 // wake starts a replica for the first request, before any average shows it, as Knative's activator does.

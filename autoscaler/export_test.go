@@ -1,0 +1,7 @@
+package autoscaler
+
+// Replicas is the first step of Plan alone: what benchmarks of pod policies measure.
+func Replicas(s *State) []Scale {
+	scales, _ := replicas(s, look(s))
+	return scales
+}
