@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/component-helpers/resource"
 
 	"github.com/wholescale/wholescale/api/v1alpha1"
 	"github.com/wholescale/wholescale/autoscaler"
@@ -117,29 +118,13 @@ func podPhase(p *corev1.Pod) (phase autoscaler.Phase, ready bool) {
 // shapeOf is what the scheduler counts for a pod: the sum of its containers and sidecars, or its largest init container
 // with the sidecars before it, and its overhead.
 func shapeOf(spec *corev1.PodSpec) autoscaler.Shape {
-	var sum, sidecars, initial autoscaler.Resources
-	for i := range spec.InitContainers {
-		c := &spec.InitContainers[i]
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			sidecars = sidecars.Plus(amount(c.Resources.Requests))
-			continue
-		}
-		initial = most(initial, sidecars.Plus(amount(c.Resources.Requests)))
-	}
-	for i := range spec.Containers {
-		sum = sum.Plus(amount(spec.Containers[i].Resources.Requests))
-	}
-	needs := most(sum.Plus(sidecars), initial).Plus(amount(spec.Overhead))
+	needs := amount(resource.PodRequests(&corev1.Pod{Spec: *spec}, resource.PodResourcesOptions{}))
 	needs.Pods = 1
 	return autoscaler.Shape{Needs: needs, Selector: labelList(spec.NodeSelector), Tolerations: tolerations(spec.Tolerations)}
 }
 
 func amount(r corev1.ResourceList) autoscaler.Resources {
 	return autoscaler.Resources{CPU: r.Cpu().MilliValue(), Memory: r.Memory().Value()}
-}
-
-func most(a, b autoscaler.Resources) autoscaler.Resources {
-	return autoscaler.Resources{CPU: max(a.CPU, b.CPU), Memory: max(a.Memory, b.Memory)}
 }
 
 func labelList(m map[string]string) []autoscaler.Label {
@@ -179,7 +164,7 @@ func translateNode(n *corev1.Node) *nodeRecord {
 		case t.Key == v1alpha1.TaintDraining:
 			r.Draining = true
 		case t.Key == corev1.TaintNodeUnschedulable: // the cordon's own: Cordoned says it
-		case strings.HasPrefix(t.Key, "node.kubernetes.io/"), t.Key == "node.cloudprovider.kubernetes.io/uninitialized":
+		case passes(t.Key):
 			r.settling = true
 		default:
 			r.Taints = append(r.Taints, autoscaler.Taint{Key: t.Key, Value: t.Value, Effect: string(t.Effect)})

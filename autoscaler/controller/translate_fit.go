@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -70,6 +71,29 @@ func FitTemplate(namespace string, t *corev1.PodTemplateSpec, look Lookup) fit.P
 	}
 	look.template = true
 	return FitPod(&p, look)
+}
+
+// FitOrdinal is the pod of that number of a StatefulSet: its claims may be there already from an earlier life, and then
+// their volumes say where it runs.
+func FitOrdinal(s *appsv1.StatefulSet, ordinal int, look Lookup) fit.Pod {
+	t := s.Spec.Template.DeepCopy()
+	name := fmt.Sprintf("%s-%d", s.Name, ordinal)
+	if t.Labels == nil {
+		t.Labels = map[string]string{}
+	}
+	t.Labels[appsv1.StatefulSetPodNameLabel], t.Labels[appsv1.PodIndexLabel] = name, strconv.Itoa(ordinal)
+	for i := range s.Spec.VolumeClaimTemplates {
+		claim := &s.Spec.VolumeClaimTemplates[i]
+		v := corev1.Volume{Name: claim.Name}
+		if look.Claim != nil && look.Claim(s.Namespace, claim.Name+"-"+name) != nil {
+			v.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim.Name + "-" + name}
+		} else {
+			v.Ephemeral = &corev1.EphemeralVolumeSource{VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{ObjectMeta: claim.ObjectMeta, Spec: claim.Spec}}
+		}
+		t.Spec.Volumes = slices.DeleteFunc(t.Spec.Volumes, func(o corev1.Volume) bool { return o.Name == v.Name })
+		t.Spec.Volumes = append(t.Spec.Volumes, v)
+	}
+	return FitTemplate(s.Namespace, t, look)
 }
 
 // FitDaemon is a pod of the DaemonSet: it runs, or will, on each node on which fit.Runs has nothing against it.

@@ -41,7 +41,7 @@ type Compiled struct {
 	Nodes   []int
 	cluster *Cluster
 	want    []Want
-	nodeSet *nodeSets
+	sets    *nodeSets
 }
 
 // Compile turns labels into numbers. The rules between pods are then those of package pack, which are the scheduler's.
@@ -57,7 +57,7 @@ func Compile(a Ask) *Compiled {
 	}
 	b.read(wanted, a.Cluster.running())
 	b.sets.use(a.Cluster, wanted)
-	out.nodeSet = b.sets
+	out.sets = b.sets
 	p := &out.Problem
 	p.Bins, p.Offers, p.Groups = make([]pack.Bin, 0, len(out.Nodes)), make([]pack.Offer, 0, len(a.Offers)), make([]pack.Group, 0, len(a.Want))
 	open := make(map[int]bool, len(a.Open))
@@ -91,7 +91,7 @@ func Compile(a Ask) *Compiled {
 func (c *Compiled) Why(group int, why pack.Refusal) Refusal {
 	p := &c.cluster.classes[c.want[group].Class]
 	if why == pack.NodeClass {
-		return c.nodeSet.nearest(p)
+		return c.sets.nearest(c.cluster, p)
 	}
 	return refusalOf(p, why)
 }
