@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-
 	"pgregory.net/rapid"
 
 	"github.com/wholescale/wholescale/api/v1alpha1"
@@ -273,7 +272,9 @@ func TestAPodOfAStatefulSetHasTheClaimsOfItsNumber(t *testing.T) {
 // fuzzing takes ten minutes.
 func TestSelectorsSayWhatThoseOfKubernetesSay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		word := func(label string) string { return rapid.SampledFrom([]string{"", "app", "web", "10", "-9", "9", "0x1", "a.b/c"}).Draw(t, label) }
+		word := func(label string) string {
+			return rapid.SampledFrom([]string{"", "app", "web", "10", "-9", "9", "0x1", "a.b/c"}).Draw(t, label)
+		}
 		l := map[string]string{word("key"): word("value"), word("key2"): word("value2")}
 		e := corev1.NodeSelectorRequirement{
 			Key: word("of"), Operator: rapid.SampledFrom([]corev1.NodeSelectorOperator{"In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"}).Draw(t, "operator"),
