@@ -68,12 +68,12 @@ func (r *Rules) bump(c int32, place int, n int64) {
 		r.bumpCell(c, k.topology, d, n)
 		return
 	}
-	if d >= len(k.by) {
-		return
+	for d >= len(k.by) {
+		k.by = append(k.by, 0)
 	}
 	was := k.by[d]
 	k.by[d] += n
-	if !k.counted[d] || k.stale {
+	if d >= len(k.counted) || !k.counted[d] || k.stale {
 		return
 	}
 	if k.by[d] < k.low {
@@ -107,9 +107,9 @@ func (r *Rules) least(c *counter, minDomains int64) int64 {
 	}
 	if c.stale {
 		c.low = math.MaxInt64
-		for d, n := range c.by {
-			if c.counted[d] {
-				c.low = min(c.low, n)
+		for d, counted := range c.counted {
+			if counted {
+				c.low = min(c.low, c.by[d])
 			}
 		}
 		c.stale = false
@@ -123,9 +123,9 @@ func (r *Rules) leastBeside(c *counter, s *spreadOn, domain int) int64 {
 		return 0
 	}
 	low := int64(math.MaxInt64 / 4)
-	for d, n := range c.by {
-		if d != domain && c.counted[d] {
-			low = min(low, n)
+	for d, counted := range c.counted {
+		if counted && d != domain {
+			low = min(low, c.by[d])
 		}
 	}
 	return low

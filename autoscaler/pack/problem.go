@@ -151,7 +151,12 @@ type Problem struct {
 }
 
 // Step places pods of one group on one place: a bin, or from len(Problem.Bins) on a machine.
-type Step struct{ Group, Place, Count int }
+type Step struct {
+	Group, Place, Count int
+	// InTurn: the pods of this step and of its neighbours of the same group with InTurn are placed one by one, each on the
+	// place whose zone holds the fewest that the group spreads by.
+	InTurn bool
+}
 
 // Unplaced are pods that have no place.
 type Unplaced struct {
@@ -164,8 +169,7 @@ type Unplaced struct {
 type Solution struct {
 	// Machines are the offers to buy, one entry for each machine.
 	Machines []int
-	// Steps are in an order in which each pod's rules hold when it is placed. The pods of neighbouring steps of one
-	// group count as placed in turn: always one on the place whose domains hold the fewest.
+	// Steps are in an order in which each pod's rules hold when it is placed.
 	Steps []Step
 	// Unplaced are by group.
 	Unplaced []Unplaced

@@ -76,17 +76,11 @@ func (r *Rules) Open(offer int) int {
 	return len(r.free) - 1
 }
 
-// Reoffer makes an opened machine one of another offer, which must have the same domains. Its room may become negative.
-func (r *Rules) Reoffer(place, offer int) {
-	m := place - len(r.p.Bins)
-	was, is := &r.p.Offers[r.offers[m]], &r.p.Offers[offer]
-	r.free[place] = r.free[place].Plus(is.Room.Minus(was.Room))
-	more := make([]int64, max(len(is.Extended), len(was.Extended)))
-	for i := range more {
-		more[i] = extended(r.more[place], i) + extended(is.Extended, i) - extended(was.Extended, i)
-	}
-	r.more[place] = more
-	r.offers[m] = offer
+// close takes the last machine away again, on which nothing is.
+func (r *Rules) close() {
+	last := len(r.free) - 1
+	r.free, r.more, r.ports = r.free[:last], r.more[:last], r.ports[:last]
+	r.offers = r.offers[:len(r.offers)-1]
 }
 
 // Places is how many places there are.
@@ -153,18 +147,60 @@ func (r *Rules) Most(group, place, limit int) int {
 		return 0
 	}
 	g, is := &r.groups[group], &r.p.Groups[group]
-	n := r.free[place].Count(is.Needs, limit)
-	for i, need := range is.Extended {
-		if need > 0 {
-			n = int(min(int64(n), extended(r.more[place], i)/need))
-		}
-	}
+	n := r.roomFor(group, place, limit)
 	if len(is.Ports) > 0 || r.selfAnti(g, place) {
 		return min(n, 1)
 	}
 	for i := range g.spreads {
 		if s := &g.spreads[i]; n > 0 && slices.Contains(g.bumps, s.counter) {
 			n = int(min(int64(n), r.levelLeft(s, place)))
+		}
+	}
+	return n
+}
+
+// mostOnHost is how many pods of the group the rules over fresh topologies would let onto a place, room and other
+// topologies left out.
+func (r *Rules) mostOnHost(group, place int) int {
+	if !r.p.has(r.p.Groups[group].Nodes, r.class(place)) {
+		return 0
+	}
+	g := &r.groups[group]
+	n := int64(math.MaxInt32)
+	for _, s := range g.spreads {
+		if c := &r.counters[s.counter]; c.fresh {
+			d := r.domain(place, c.topology)
+			if d < 0 {
+				return 0
+			}
+			left := s.maxSkew + 1 - r.at(s.counter, d)
+			if s.self {
+				left--
+			}
+			if left <= 0 {
+				return 0
+			}
+			if slices.Contains(g.bumps, s.counter) {
+				n = min(n, left)
+			}
+		}
+	}
+	if r.anyAt(g.anti, place) || r.anyAt(g.others, place) {
+		return 0
+	}
+	if r.selfAnti(g, place) {
+		n = 1
+	}
+	return int(n)
+}
+
+// roomFor is how many pods of the group, at most limit, the free room holds.
+func (r *Rules) roomFor(group, place, limit int) int {
+	g := &r.p.Groups[group]
+	n := r.free[place].Count(g.Needs, limit)
+	for i, need := range g.Extended {
+		if need > 0 {
+			n = int(min(int64(n), max(0, extended(r.more[place], i))/need))
 		}
 	}
 	return n
@@ -179,13 +215,21 @@ func (r *Rules) class(place int) int {
 
 // domain is the place's domain in a topology, or NoDomain. Each machine's fresh domain comes after those of the problem.
 func (r *Rules) domain(place, topology int) int {
-	if place < len(r.p.Bins) {
-		return domainOf(r.p.Bins[place].Domains, topology)
+	if topology < 0 || topology >= len(r.p.Topologies) {
+		return NoDomain
 	}
-	m := place - len(r.p.Bins)
-	d := domainOf(r.p.Offers[r.offers[m]].Domains, topology)
-	if d == FreshDomain {
-		return max(0, r.p.Topologies[topology].Domains) + m
+	domains := r.p.Topologies[topology].Domains
+	d := NoDomain
+	if place < len(r.p.Bins) {
+		d = domainOf(r.p.Bins[place].Domains, topology)
+	} else if m := place - len(r.p.Bins); true {
+		d = domainOf(r.p.Offers[r.offers[m]].Domains, topology)
+		if d == FreshDomain {
+			return max(0, domains) + m
+		}
+	}
+	if d >= domains {
+		return NoDomain
 	}
 	return d
 }
