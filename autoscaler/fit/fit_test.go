@@ -176,6 +176,8 @@ func TestMachinesToBuy(t *testing.T) {
 		{"a daemon of one zone", shop{pod: Pod{Needs: Amounts{{CPU, 1000}}}, daemons: []Pod{{Needs: agent.Needs, Selector: Labels{{LabelZone, "z2"}}}}}, [3]Refusal{Closing, None, NoRoom}},
 		{"a port that a daemon has", shop{pod: Pod{Ports: []Port{{"1", "TCP", 9100}}}, daemons: []Pod{agent}}, [3]Refusal{PortTaken, PortTaken, PortTaken}},
 		{"apart from a daemon", shop{pod: Pod{Namespace: "a", Away: []Term{like(LabelHostname)}}, daemons: []Pod{agent}}, [3]Refusal{Apart, Apart, Apart}},
+		{"apart by zone from a daemon", shop{pod: Pod{Namespace: "a", Away: []Term{like(LabelZone)}}, daemons: []Pod{agent}}, [3]Refusal{Apart, Apart, Apart}},
+		{"a daemon that keeps away", shop{pod: Pod{Namespace: "a", Labels: web}, daemons: []Pod{{Away: []Term{like(LabelHostname)}}}}, [3]Refusal{Repelled, Repelled, Repelled}},
 		{"the zone of a volume", shop{pod: Pod{Places: []NodeTerms{{{Labels: []Requirement{in(LabelZone, "z2")}}}}}}, [3]Refusal{VolumeElsewhere, VolumeElsewhere, None}},
 		{"apart by zone from a pod there", shop{pod: Pod{Namespace: "a", Away: []Term{like(LabelZone)}}, running: []Pod{{Namespace: "a", Labels: web}}}, [3]Refusal{Closing, Apart, None}},
 		{"near by zone", shop{pod: Pod{Namespace: "a", Near: []Term{like(LabelZone)}}, running: []Pod{{Namespace: "a", Labels: web}}}, [3]Refusal{Closing, None, Alone}},

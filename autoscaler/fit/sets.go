@@ -126,8 +126,9 @@ func (s *nodeSets) beside() bool {
 	return slices.ContainsFunc(s.kinds, func(k kind) bool { return len(k.daemons) > 0 })
 }
 
-// refuses is what of the machine, and of the daemons that come with it, keeps the pod off: a port, or anti-affinity on the
-// same host.
+// refuses is what of the machine, and of the daemons that come with it, keeps the pod off: a port, or anti-affinity, for a
+// machine is in one domain with its daemons whatever the topology. That they are in one domain with other machines too is
+// not looked at.
 func (k *kind) refuses(c *Cluster, p *Pod) Refusal {
 	if why := Runs(p, &k.node); why != None {
 		return why
@@ -136,17 +137,21 @@ func (k *kind) refuses(c *Cluster, p *Pod) Refusal {
 		switch d := &c.classes[class]; {
 		case portsConflict(p.Ports, d.Ports):
 			return PortTaken
-		case c.avoidsHost(p, d):
+		case c.avoids(p, d, &k.node):
 			return Apart
-		case c.avoidsHost(d, p):
+		case c.avoids(d, p, &k.node):
 			return Repelled
 		}
 	}
 	return None
 }
 
-func (c *Cluster) avoidsHost(p, other *Pod) bool {
-	return slices.ContainsFunc(p.Away, func(t Term) bool { return t.Topology == LabelHostname && c.matches(&t, other) })
+// avoids says that pods like p must be away from the other on the same node.
+func (c *Cluster) avoids(p, other *Pod, n *Node) bool {
+	return slices.ContainsFunc(p.Away, func(t Term) bool {
+		_, has := n.Labels.Get(t.Topology)
+		return has && c.matches(&t, other)
+	})
 }
 
 func portsConflict(a, b []Port) bool {
