@@ -3,6 +3,7 @@ package differential
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -301,7 +302,13 @@ func shrink(c *testCase) []*testCase {
 	return slices.DeleteFunc(list, func(d *testCase) bool { return len(d.Nodes) == 0 || d.size() >= c.size() })
 }
 
-func (c *testCase) size() int { return len(c.String()) }
+func (c *testCase) size() int {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return 0
+	}
+	return len(text)
+}
 
 func podAt(c *testCase, i int) *corev1.Pod {
 	if i < 0 {
