@@ -22,10 +22,10 @@ type rulebook struct {
 	by       map[bucket][]int
 	anywhere []int
 	// keys are those of all buckets, and wide says that one of them is of several namespaces.
-	keys []string
-	wide bool
-	claims   map[string]int
-	filed    int
+	keys   []string
+	wide   bool
+	claims map[string]int
+	filed  int
 }
 
 // bucket is a label that a rule asks for, in one namespace; an empty namespace is several.
