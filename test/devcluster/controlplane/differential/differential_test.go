@@ -24,7 +24,7 @@ import (
 
 // settings: DIFFERENTIAL_CASES and DIFFERENTIAL_SEED change them.
 const (
-	defaultCases = 30_000
+	defaultCases = 24_000
 	defaultSeed  = 37
 	workers      = 2
 	maxPrinted   = 3 // disagreements that are printed in full

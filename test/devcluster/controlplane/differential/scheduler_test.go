@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/informers"
@@ -173,11 +172,3 @@ func (s *scheduler) refuses(ctx context.Context, c *testCase, j judgement, plugi
 }
 
 var _ fwk.SharedLister = (*switched)(nil)
-
-func names(nodes []*corev1.Node) []string {
-	var list []string
-	for _, n := range nodes {
-		list = append(list, n.Name)
-	}
-	return list
-}
