@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apiresource "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -113,8 +114,8 @@ func FitDaemon(d *appsv1.DaemonSet, look Lookup) fit.Pod {
 	return f
 }
 
-// FitNode is a node as the scheduler sees it now.
-func FitNode(n *corev1.Node) fit.Node {
+// FitNode is a node as the scheduler sees it now. csi, which may be nil, says how many volumes it can have.
+func FitNode(n *corev1.Node, csi *storagev1.CSINode) fit.Node {
 	f := fit.Node{
 		Name: n.Name, Labels: fit.NewLabels(n.Labels), Unschedulable: n.Spec.Unschedulable, Allocatable: amountsOf(n.Status.Allocatable),
 	}
@@ -123,13 +124,22 @@ func FitNode(n *corev1.Node) fit.Node {
 			f.Taints = append(f.Taints, fit.Taint{Key: t.Key, Value: t.Value, Effect: effect})
 		}
 	}
+	if csi == nil {
+		return f
+	}
+	for _, d := range csi.Spec.Drivers {
+		if d.Allocatable != nil && d.Allocatable.Count != nil {
+			f.Allocatable = append(f.Allocatable, fit.Amount{Name: fit.Attached(d.Name), Value: int64(*d.Allocatable.Count)})
+		}
+	}
+	slices.SortFunc(f.Allocatable, func(a, b fit.Amount) int { return strings.Compare(a.Name, b.Name) })
 	return f
 }
 
 // FitSettledNode is the node as it will be once it has started: without our own draining taint, without the taints that
 // Kubernetes, the cloud's controller or one of the startup keys put on it until it is ready; settling says that it has one.
-func FitSettledNode(n *corev1.Node, startup ...string) (f fit.Node, settling bool) {
-	f = FitNode(n)
+func FitSettledNode(n *corev1.Node, csi *storagev1.CSINode, startup ...string) (f fit.Node, settling bool) {
+	f = FitNode(n, csi)
 	f.Taints = slices.DeleteFunc(f.Taints, func(t fit.Taint) bool {
 		switch {
 		case t.Key == v1alpha1.TaintDraining, t.Key == corev1.TaintNodeUnschedulable:

@@ -120,15 +120,15 @@ func TestANodeAsItWillBeOnceItHasStarted(t *testing.T) {
 		{Key: "dedicated", Value: "gpu", Effect: "NoSchedule"}, {Key: "soft", Effect: "PreferNoSchedule"}, {Key: v1alpha1.TaintDraining, Effect: "NoSchedule"},
 		{Key: "node.kubernetes.io/not-ready", Effect: "NoExecute"}, {Key: "cni.example.com/waits", Effect: "NoSchedule"},
 	}}}
-	if now := FitNode(n); len(now.Taints) != 4 {
+	if now := FitNode(n, nil); len(now.Taints) != 4 {
 		t.Errorf("now: %+v", now.Taints)
 	}
-	settled, settling := FitSettledNode(n, "cni.example.com/waits")
+	settled, settling := FitSettledNode(n, nil, "cni.example.com/waits")
 	if want := []fit.Taint{{Key: "dedicated", Value: "gpu", Effect: fit.NoSchedule}}; !settling || !reflect.DeepEqual(settled.Taints, want) {
 		t.Errorf("settling=%v %+v", settling, settled.Taints)
 	}
 	n.Spec.Taints = n.Spec.Taints[:3]
-	if _, settling := FitSettledNode(n); settling {
+	if _, settling := FitSettledNode(n, nil); settling {
 		t.Error("a node that is drained is not one that starts")
 	}
 }

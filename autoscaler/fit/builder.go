@@ -2,6 +2,7 @@ package fit
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/wholescale/wholescale/autoscaler/pack"
 )
@@ -163,7 +164,7 @@ func (b *builder) group(class int) pack.Group {
 // bin is the node without pods.
 func (b *builder) bin(n *Node) pack.Bin {
 	return pack.Bin{
-		Free: resources(n.Allocatable, n.Allocatable.Get(Pods)), Extended: b.further(n.Allocatable), Class: b.sets.class(n, nil, b.names),
+		Free: resources(n.Allocatable, n.Allocatable.Get(Pods)), Extended: b.offered(n.Allocatable), Class: b.sets.class(n, nil, b.names),
 		Domains: b.domainsOf(n.Labels, false),
 	}
 }
@@ -190,7 +191,7 @@ func (b *builder) offer(o *Offer) pack.Offer {
 		n.Labels = withHostname(n.Labels)
 	}
 	offer := pack.Offer{
-		Room: resources(n.Allocatable, n.Allocatable.Get(Pods)), Extended: b.further(n.Allocatable),
+		Room: resources(n.Allocatable, n.Allocatable.Get(Pods)), Extended: b.offered(n.Allocatable),
 		Domains: b.domainsOf(n.Labels, b.fresh), Price: o.Price, Limit: o.Limit, Pool: o.Pool, Weight: o.Weight,
 	}
 	var daemons []int
@@ -275,6 +276,20 @@ func (b *builder) further(a Amounts) []int64 {
 	for i := range a {
 		if id, ok := b.extended[a[i].Name]; ok {
 			list[id] = a[i].Value
+		}
+	}
+	return list
+}
+
+// unlimited is more than all pods of a node ask for.
+const unlimited = 1 << 40
+
+// offered is further of a node: what it does not say of volumes has no limit.
+func (b *builder) offered(a Amounts) []int64 {
+	list := b.further(a)
+	for name, id := range b.extended {
+		if strings.HasPrefix(name, attach) && !slices.ContainsFunc(a, func(a Amount) bool { return a.Name == name }) {
+			list[id] = unlimited
 		}
 	}
 	return list

@@ -32,7 +32,7 @@ const (
 
 // mustRefuse are plugins that have refused a node at the end: otherwise the generator tests nothing of them.
 var mustRefuse = []string{
-	"NodeUnschedulable", "TaintToleration", "NodeAffinity", "NodePorts", "NodeResourcesFit", "VolumeRestrictions", "VolumeBinding",
+	"NodeUnschedulable", "TaintToleration", "NodeAffinity", "NodePorts", "NodeResourcesFit", "VolumeRestrictions", "NodeVolumeLimits", "VolumeBinding",
 	"VolumeZone", "PodTopologySpread", "InterPodAffinity",
 }
 

@@ -101,7 +101,7 @@ func (p *planCase) ask() (fit.Ask, bool) {
 	ask := fit.Ask{Cluster: fit.NewCluster(namespaces)}
 	byName := map[string]int{}
 	for _, n := range p.Nodes {
-		byName[n.Name] = ask.Cluster.AddNode(controller.FitNode(n))
+		byName[n.Name] = ask.Cluster.AddNode(controller.FitNode(n, nil))
 		ask.Open = append(ask.Open, byName[n.Name])
 	}
 	for _, pod := range p.Pods {
@@ -266,7 +266,7 @@ func TestTheSchedulerPlacesWhatIsPlanned(t *testing.T) {
 			}
 		}
 		for k, offer := range p.offers {
-			ask.Offers = append(ask.Offers, fit.Offer{Node: controller.FitNode(offer), Price: float64(1 + k), Limit: pack.Unlimited})
+			ask.Offers = append(ask.Offers, fit.Offer{Node: controller.FitNode(offer, nil), Price: float64(1 + k), Limit: pack.Unlimited})
 		}
 		solution := pack.Solve(&fit.Compile(ask).Problem)
 		if err := p.buy(solution); err != nil {
@@ -316,7 +316,7 @@ func TestDaemonsRunWhereTheDaemonSetControllerSays(t *testing.T) {
 			ours := controller.FitDaemon(d, lookup(p.testCase))
 			for _, n := range p.Nodes {
 				want, _ := daemon.NodeShouldRunDaemonPod(klog.Background(), n, d)
-				node := controller.FitNode(n)
+				node := controller.FitNode(n, nil)
 				if got := fit.Runs(&ours, &node) == fit.None; got != want {
 					t.Fatalf("case %d, daemon %s on node %s: %v, not %v\n%+v\n%+v", i, d.Name, n.Name, got, want, ours, node)
 				}

@@ -108,6 +108,7 @@ func (s *scheduler) load(c *testCase) error {
 		replace(core.PersistentVolumeClaims().Informer().GetIndexer(), c.Claims),
 		replace(core.PersistentVolumes().Informer().GetIndexer(), c.Volumes),
 		replace(storage.StorageClasses().Informer().GetIndexer(), c.Classes),
+		replace(storage.CSINodes().Informer().GetIndexer(), c.Limits),
 	)
 }
 
