@@ -142,11 +142,17 @@ func (c *Cluster) Fits(class, node int) Refusal {
 	return c.indexed().fits(class, node)
 }
 
-// Preempts says that the pod would fit, and have something to push out, if the pods of lower priority left the node: the
-// scheduler then makes room by itself. Disruption budgets are not looked at.
+// Preempts says that the pod does not fit, but would if the pods of lower priority left the node: the scheduler then makes
+// room by itself. As the scheduler does, it holds that no pod's going away helps one that must be near others. Disruption
+// budgets are not looked at.
 func (c *Cluster) Preempts(class, node int) bool {
 	p := &c.classes[class]
 	if p.Meek || !c.there[node] || Runs(p, &c.nodes[node]) != None {
+		return false
+	}
+	index := c.indexed()
+	switch index.fits(class, node) {
+	case None, Alone, NoDomain:
 		return false
 	}
 	var lower []Tally
@@ -158,7 +164,6 @@ func (c *Cluster) Preempts(class, node int) bool {
 	if len(lower) == 0 {
 		return false
 	}
-	index := c.indexed()
 	for _, t := range lower {
 		index.add(t.Class, node, -t.Count)
 	}
