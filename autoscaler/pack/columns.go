@@ -23,6 +23,8 @@ type effort struct {
 	depth, depthAgain int
 	// share: when no machine is whole, one in so many rows is rounded up before the program is solved again.
 	share int
+	// gain is the least part of its cost that a further column must save.
+	gain float64
 }
 
 // buy finds machines for all that is left, as far as it can run anywhere: the linear program over whole machines, rounded
@@ -30,7 +32,8 @@ type effort struct {
 // what the machines hold.
 func (m *mixer) buy(left []int, e effort) []bought {
 	var out []bought
-	var lp master
+	lp := master{gain: e.gain}
+	m.gain = e.gain
 	pool := m.pool
 	rounds, depth := e.rounds, e.depth
 	if len(pool) > 0 {
@@ -52,6 +55,14 @@ func (m *mixer) buy(left []int, e effort) []bought {
 			break
 		}
 		out = append(out, picked...)
+	}
+	if m.value == nil {
+		m.value = make([]float64, len(m.wants))
+		for i := range m.value {
+			if c, ok := m.cached(i, max(left[i], 1)); ok {
+				m.value[i] = c.cost / float64(c.items[0].n)
+			}
+		}
 	}
 	return append(out, m.greedy(m.value, left)...)
 }
@@ -287,7 +298,8 @@ func (m *mixer) take(out []bought, c column, rows, left []int, n int) []bought {
 // greedy buys the machine whose contents are worth most for its price, as often as what is left allows, again and again.
 func (m *mixer) greedy(worth []float64, left []int) []bought {
 	var out []bought
-	for {
+	var promising []int
+	for step := 0; ; step++ {
 		total := 0
 		for i, n := range left {
 			if worth[i] > 0 {
@@ -297,18 +309,22 @@ func (m *mixer) greedy(worth []float64, left []int) []bought {
 		if total == 0 {
 			return out
 		}
+		if step%lookAgain == 0 {
+			promising = m.promising(worth, left, total)
+		}
 		best, rate := column{}, 0.0
-		for _, s := range m.tries {
+		for _, s := range promising {
 			value := m.fill(s, worth, left)
 			if c, ok := m.columnOf(m.took); ok && value > rate*c.cost {
 				best, rate = c, value/c.cost
 			}
-			if m.tookAll(total) {
-				break
-			}
+		}
+		if rate == 0 && step%lookAgain == 0 {
+			return out
 		}
 		if rate == 0 {
-			return out
+			step += lookAgain - 1 - step%lookAgain
+			continue
 		}
 		n := math.MaxInt
 		for _, it := range best.items {
@@ -319,4 +335,30 @@ func (m *mixer) greedy(worth []float64, left []int) []bought {
 		}
 		out = append(out, bought{best, n})
 	}
+}
+
+// lookAgain is after how many machines all shapes are looked at again; between, only those that were best then.
+const lookAgain = 6
+
+// promising are the shapes in order of what their contents are worth for their price, the best third of them.
+func (m *mixer) promising(worth []float64, left []int, total int) []int {
+	var found []priced
+	for _, s := range m.tries {
+		value := m.fill(s, worth, left)
+		if value > 0 {
+			found = append(found, priced{rate: value / m.shapes[s].cost, try: s})
+		}
+		if c, ok := m.columnOf(m.took); ok && value > 0 {
+			found[len(found)-1].rate = value / c.cost
+		}
+		if m.tookAll(total) {
+			break
+		}
+	}
+	slices.SortStableFunc(found, func(a, b priced) int { return cmp.Compare(b.rate, a.rate) })
+	var out []int
+	for i := 0; i < len(found) && i < max(4, len(m.tries)/3); i++ {
+		out = append(out, found[i].try)
+	}
+	return out
 }

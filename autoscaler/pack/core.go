@@ -113,15 +113,17 @@ const mostRounds = 6
 func effortFor(c *component) effort {
 	pods, kinds := c.left(), len(c.kinds)
 	switch {
+	case kinds > 2*mostKinds:
+		return effort{}
 	case kinds <= 16:
-		return effort{rounds: 200, again: 40, dives: 200, depth: 2, depthAgain: 2, share: 100}
+		return effort{rounds: 200, again: 40, dives: 200, depth: 2, depthAgain: 2, share: 100, gain: 1e-7}
 	case pods <= 25*kinds || pods <= 1500 && kinds <= 48:
-		return effort{rounds: 200, again: 20, dives: 50, depth: 1, share: 16}
+		return effort{rounds: 200, again: 20, dives: 50, depth: 1, share: 16, gain: 1e-6}
 	}
 	if pods <= 3000 {
-		return effort{rounds: 100, again: 10, dives: 3, depth: 1, share: 4}
+		return effort{rounds: 100, again: 10, dives: 3, depth: 1, share: 4, gain: 1e-4}
 	}
-	return effort{rounds: 60, again: 10, dives: 1, depth: 1, share: 4}
+	return effort{rounds: 120, again: 10, dives: 1, depth: 1, share: 4, gain: 1e-4}
 }
 
 // entry is a number of pods of a group on a draft.
@@ -133,6 +135,7 @@ type entry struct {
 // emit opens the machines of drafts and places all pods in the order of ranks, through the rules.
 func (s *solver) emit(ranked []int, drafts []*draft) {
 	total := 0
+	s.rules.grow(len(drafts))
 	for _, d := range drafts {
 		if d.place < 0 {
 			d.place = s.open(d)
@@ -153,6 +156,7 @@ func (s *solver) emit(ranked []int, drafts []*draft) {
 			}
 		}
 	}
+	s.steps = slices.Grow(s.steps, len(entries))
 	entries = sortEntries(entries, position, len(ranked))
 	for i := 0; i < len(entries); {
 		k := i + 1

@@ -97,12 +97,18 @@ func (s *solver) realise(c *component, plan []bought) []*draft {
 	var out []*draft
 	for _, b := range plan {
 		sh := &c.mixer.shapes[b.shape]
-		for range b.times {
+		slab := make([]draft, max(0, min(b.times, s.draftsLeft)))
+		pods := make([]hostItem, 0, len(slab)*(len(b.items)+1))
+		for i := range b.times {
 			if s.draftsLeft <= 0 {
 				s.out.Truncated = true
 				return out
 			}
-			d := &draft{place: -1, zone: c.zone, shape: b.shape, comp: c, room: sh.room, pods: make([]hostItem, 0, len(b.items))}
+			d := &slab[i]
+			*d = draft{place: -1, zone: c.zone, shape: b.shape, comp: c, room: sh.room}
+			at := len(pods)
+			pods = pods[:at+len(b.items)+1]
+			d.pods = pods[at:at:len(pods)]
 			for _, it := range b.items {
 				s.put(d, c.kinds[it.kind], int(it.n))
 			}
@@ -125,7 +131,8 @@ func (s *solver) fillHoles(c *component, drafts []*draft) {
 	for i, d := range drafts {
 		free[i] = Resources{d.room[0], d.room[1], d.room[2]}
 	}
-	bins := NewBins(free)
+	bins := &Bins{free: free}
+	bins.build()
 	for _, k := range c.kinds {
 		for i := k.head; i < len(k.parts); i++ {
 			p := &k.parts[i]

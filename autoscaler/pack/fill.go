@@ -61,6 +61,7 @@ type mixer struct {
 	tries   []int   // shapes that are tried; the rest are reached by shrinking
 	reach   [sizes][]int64
 	classes int
+	gain    float64 // the least part of its cost by which a column's contents must be worth more
 	least   float64 // cost of the cheapest shape
 	// dims are the sizes that any kind asks for; what fill looks at has them in a row, as floats.
 	dims  int
@@ -109,13 +110,17 @@ func (m *mixer) prepare() {
 				last = m.shapes[s].cost
 			}
 		}
-		if len(m.tries) <= mostTries {
+		if len(m.tries) <= mostTries && (factor == 1 || len(m.tries) <= fewTries) {
 			break
 		}
 	}
 }
 
-const mostTries = 32
+// mostTries is up to how many shapes each is tried; of more, fewTries that are a step in cost apart.
+const (
+	mostTries = 32
+	fewTries  = 24
+)
 
 func (m *mixer) may(kind, shape int) bool { return m.fits[kind*len(m.shapes)+shape] }
 

@@ -32,8 +32,18 @@ const mostKinds = 64
 
 // kindsOf sorts parts into kinds. With too many kinds, those of like size are one, that of their mean.
 func (s *solver) kindsOf(parts []part) []kind {
+	pods := make([]int, s.classes)
+	total := 0
+	for _, p := range parts {
+		total += p.n
+		if c := s.host[p.group].class; c >= 0 {
+			pods[c] += p.n
+		}
+	}
 	for step := 0.0; ; {
-		kinds := s.kindsBy(parts, step)
+		kinds := s.kindsBy(parts, step, func(class int32) bool {
+			return class >= 0 && (step == 0 || pods[class] >= total/smallClass)
+		})
 		zones := map[int32]int{}
 		most := 0
 		for i := range kinds {
@@ -51,7 +61,10 @@ func (s *solver) kindsOf(parts []part) []kind {
 	}
 }
 
-func (s *solver) kindsBy(parts []part, step float64) []kind {
+// smallClass: where kinds are joined, a class that holds less than this part of all pods is left to the rules.
+const smallClass = 24
+
+func (s *solver) kindsBy(parts []part, step float64, keep func(class int32) bool) []kind {
 	var kinds []kind
 	at := make(map[kindKey]int, 128)
 	for _, p := range parts {
@@ -60,11 +73,14 @@ func (s *solver) kindsBy(parts []part, step float64) []kind {
 		if step > 0 {
 			key.need = s.coarse(key.need, step)
 		}
+		if !keep(key.class) {
+			key.class, key.most = -1, 0
+		}
 		k, ok := at[key]
 		if !ok {
 			k = len(kinds)
 			at[key] = k
-			kinds = append(kinds, kind{want: want{class: h.class, most: h.most}, set: key.set, zone: p.zone, alike: true})
+			kinds = append(kinds, kind{want: want{class: key.class, most: key.most}, set: key.set, zone: p.zone, alike: true})
 		}
 		kinds[k].parts = append(kinds[k].parts, p)
 	}
@@ -123,6 +139,8 @@ type component struct {
 	zone  int32
 	kinds []*kind
 	mixer mixer
+	// looked are columns found while places were filled.
+	looked []column
 }
 
 // components builds the mixers: one for each zone in which kinds are left.

@@ -22,7 +22,10 @@ type master struct {
 	y     []float64 // duals: what one more pod of each kind costs
 	u     []float64
 	cols  []column
-	unit  float64 // the least cost of a column that costs anything: what is free is compared by it
+	few   []int // columns that saved something when all were last looked at
+	// gain is the least part of its cost that a column must save to be looked at.
+	gain float64
+	unit float64 // the least cost of a column that costs anything: what is free is compared by it
 }
 
 const lpTolerance = 1e-9
@@ -72,12 +75,12 @@ func (l *master) reduced(c *column) float64 {
 
 // improve runs the simplex method over the columns that are there. It returns how many steps it took.
 func (l *master) improve(limit int) int {
+	l.few = l.few[:0]
 	for step := range limit {
-		enter, best := -1, -1e-7
-		for j := range l.cols {
-			if r := l.reduced(&l.cols[j]) / max(l.cols[j].cost, l.unit); r < best {
-				enter, best = j, r
-			}
+		enter := l.best(l.few)
+		if enter < 0 {
+			l.look()
+			enter = l.best(l.few)
 		}
 		surplus, worst := -1, -1e-7
 		if enter < 0 {
@@ -95,6 +98,42 @@ func (l *master) improve(limit int) int {
 		}
 	}
 	return limit
+}
+
+// best is the column of a list that saves most for its cost, or -1.
+func (l *master) best(list []int) int {
+	enter, best := -1, -l.gain
+	for _, j := range list {
+		if r := l.rate(j); r < best {
+			enter, best = j, r
+		}
+	}
+	return enter
+}
+
+func (l *master) rate(j int) float64 {
+	c := &l.cols[j]
+	return l.reduced(c) / max(c.cost, l.unit)
+}
+
+// look finds some of the columns that save most: the next steps choose among them (multiple pricing).
+func (l *master) look() {
+	var rates [16]float64
+	l.few = l.few[:0]
+	for j := range l.cols {
+		r := l.rate(j)
+		if r >= -l.gain || len(l.few) == len(rates) && r >= rates[len(rates)-1] {
+			continue
+		}
+		if len(l.few) < len(rates) {
+			l.few = append(l.few, j)
+		}
+		k := len(l.few) - 1
+		for ; k > 0 && rates[k-1] > r; k-- {
+			l.few[k], rates[k] = l.few[k-1], rates[k-1]
+		}
+		l.few[k], rates[k] = j, r
+	}
 }
 
 // pivot brings a column, or the surplus of a row, into the basis.
@@ -138,11 +177,9 @@ func (l *master) pivot(enter, surplus int) bool {
 	for i := range m {
 		if f := u[i]; i != r && f != 0 {
 			l.x[i] = max(0, l.x[i]-f*least)
-			other := l.inv[i*m : i*m+m]
+			other := l.inv[i*m : i*m+m][:len(row)]
 			for k, v := range row {
-				if v != 0 {
-					other[k] -= f * v
-				}
+				other[k] -= f * v
 			}
 		}
 	}

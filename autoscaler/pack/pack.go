@@ -1,5 +1,11 @@
-// Package pack puts items into bins of three sizes (CPU, memory, pod slots), first fit, quickly: a tree of the largest
-// free room finds the next bin that may hold an item without looking at the full ones.
+// Package pack decides where pods go and which machines to buy for those that fit nowhere. It knows numbers only: a Problem
+// holds groups of equal pods, bins, offers of machines, and the rules of placement with labels replaced by ids.
+//
+// Rules is the one definition of what may be placed where, with the semantics of kube-scheduler's filters. Solve finds a
+// cheap plan and places every pod of it through Rules. Bins finds the first of many bins that has room: a tree of the
+// largest free room, in which full bins are not looked at.
+//
+// Nothing here reads a clock or chance: the same problem gives the same plan, and work is bounded by counted steps.
 package pack
 
 // Resources is an amount of what pods ask for and nodes offer.

@@ -8,7 +8,7 @@ import (
 // fillPlaces fills the places that are there with what is worth most on each. What a pod is worth is what it would cost
 // on machines to buy, given that the free room is used as well as it can be.
 func (s *solver) fillPlaces(kinds []kind, comps []*component) []*draft {
-	if s.rules.Places() == 0 {
+	if s.rules.Places() == 0 || s.rules.Places()*len(s.p.Groups) > mostPairs {
 		return nil
 	}
 	m := &mixer{wants: make([]want, len(kinds)), shapes: make([]shape, 1), fits: make([]bool, len(kinds)), classes: s.classes}
@@ -19,8 +19,9 @@ func (s *solver) fillPlaces(kinds []kind, comps []*component) []*draft {
 	left := make([]int, len(kinds))
 	var drafts []*draft
 	var worth []float64
-	again := max(1, (s.rules.Places()+mostLooks-1)/mostLooks)
-	for place := range s.rules.Places() {
+	places := s.rules.Places()
+	again := 1 + places/looks(len(kinds)*places)
+	for place := range places {
 		if place%again == 0 {
 			worth = s.worthOf(kinds, comps, place)
 		}
@@ -42,8 +43,16 @@ func (s *solver) fillPlaces(kinds []kind, comps []*component) []*draft {
 	return drafts
 }
 
-// mostLooks is how often the linear program is solved again while places are filled.
-const mostLooks = 4
+// looks is how often the linear program is solved again while places are filled.
+func looks(size int) int {
+	switch {
+	case size <= 20_000:
+		return 12
+	case size <= 100_000:
+		return 4
+	}
+	return 2
+}
 
 func (s *solver) draftOf(place int) *draft {
 	d := &draft{place: place, zone: -1, room: vecOf(s.rules.free[place], s.rules.more[place])}
@@ -72,7 +81,51 @@ func (m *mixer) richest(worth []float64, left []int) []int32 {
 			low = w
 		}
 	}
+	m.exchange(worth, left, most)
 	return m.best
+}
+
+// exchange takes each kind in turn out of the best contents, one pod or all of it, and fills the room with others, for as
+// long as that makes the contents worth more.
+func (m *mixer) exchange(worth []float64, left []int, most float64) {
+	for range mostExchanges {
+		found := false
+		for i := range m.best {
+			for _, out := range [2]int32{1, m.best[i]} {
+				if m.best[i] == 0 || out == 0 {
+					continue
+				}
+				if value := m.without(int32(i), out, worth, left); value > most*(1+1e-9) {
+					most, found = value, true
+					m.best = append(m.best[:0], m.took...)
+				}
+			}
+		}
+		if !found {
+			return
+		}
+	}
+}
+
+const mostExchanges = 6
+
+// without fills the first shape with the best contents less some pods of a kind, and then with other kinds.
+func (m *mixer) without(i, out int32, worth []float64, left []int) float64 {
+	m.begin(0, worth, left)
+	room, value := m.rooms[0], 0.0
+	for k, n := range m.best {
+		if int32(k) == i {
+			n -= out
+		}
+		if n > 0 {
+			m.load(&room, int32(k), n)
+			value += float64(n) * worth[k]
+		}
+	}
+	if at := slices.Index(m.active, i); at >= 0 {
+		m.active = slices.Delete(m.active, at, at+1)
+	}
+	return value + m.refill(room, worth, left)
 }
 
 // stand is a number of places of like room, as the linear program sees them.
@@ -159,8 +212,12 @@ func (s *solver) worthIn(c *component, from int) []float64 {
 	for k := range stands {
 		limits[k] = stands[k].n
 	}
-	var lp master
+	lp := master{gain: 1e-5}
+	c.mixer.gain = 1e-5
 	lp.start(single, demand, limits)
+	for _, col := range c.looked {
+		lp.cols = append(lp.cols, onRows(col, at))
+	}
 	m := s.standMixer(c)
 	for range 60 {
 		for r, i := range rows {
@@ -168,6 +225,7 @@ func (s *solver) worthIn(c *component, from int) []float64 {
 		}
 		before := len(lp.cols)
 		for _, col := range c.mixer.price(worth, left, 1) {
+			c.looked = append(c.looked, col)
 			lp.cols = append(lp.cols, onRows(col, at))
 		}
 		for k := range stands {

@@ -54,10 +54,10 @@ func (m *mixer) chunks(size int, try func(s int)) {
 
 // note keeps what took holds if it is worth more than it costs.
 func (m *mixer) note(value float64, s int) {
-	if value <= m.least*(1+1e-6) {
+	if value <= m.least*(1+m.gain) {
 		return
 	}
-	if c, ok := m.columnOf(m.took); ok && value > c.cost*(1+1e-6) {
+	if c, ok := m.columnOf(m.took); ok && value > c.cost*(1+m.gain) {
 		m.found = append(m.found, priced{c, value / c.cost, s})
 	}
 }

@@ -52,10 +52,12 @@ func NewRules(p *Problem) *Rules {
 			r.cells[t] = make([][]cell, max(0, p.Topologies[t].Domains))
 		}
 	}
+	n := len(p.Bins)
+	r.free, r.more, r.ports = make([]Resources, n, n+16), make([][]int64, n, n+16), make([][]int, n, n+16)
 	for i := range p.Bins {
-		r.free = append(r.free, p.Bins[i].Free)
-		r.more = append(r.more, slices.Clone(p.Bins[i].Extended))
-		r.ports = append(r.ports, slices.Clone(p.Bins[i].Ports))
+		r.free[i] = p.Bins[i].Free
+		r.more[i] = slices.Clone(p.Bins[i].Extended)
+		r.ports[i] = slices.Clone(p.Bins[i].Ports)
 	}
 	r.findDomains()
 	for i := range p.Running {
@@ -74,6 +76,16 @@ func (r *Rules) Open(offer int) int {
 	r.more = append(r.more, slices.Clone(o.Extended))
 	r.ports = append(r.ports, nil)
 	return len(r.free) - 1
+}
+
+// grow makes room for n more machines.
+func (r *Rules) grow(n int) {
+	r.free, r.more, r.ports, r.offers = slices.Grow(r.free, n), slices.Grow(r.more, n), slices.Grow(r.ports, n), slices.Grow(r.offers, n)
+	for t := range r.cells {
+		if r.p.fresh(t) {
+			r.cells[t] = slices.Grow(r.cells[t], n)
+		}
+	}
 }
 
 // close takes the last machine away again, on which nothing is.

@@ -13,7 +13,7 @@ import (
 // down and solved again for the rest. Every pod is then placed through Rules; what they refuse is placed one by one.
 // When a limit leaves pods without a place, the groups are packed again by priority, the highest first.
 func Solve(p *Problem) Solution {
-	p = sane(p)
+	p, groups := sane(p)
 	s := newSolver(p)
 	s.pack(s.order)
 	if s.unplaced() > 0 && s.mixedPriorities() {
@@ -28,7 +28,7 @@ func Solve(p *Problem) Solution {
 			s = plain
 		}
 	}
-	return s.finish()
+	return s.finish(groups)
 }
 
 // fewPods is up to how many pods the plan is held against plain first-fit decreasing, which is hard to beat by chance.
@@ -239,7 +239,9 @@ func (s *solver) packWith(groups []int, weight int) {
 		return
 	}
 	if !s.plain && s.remaining(groups) > 1 && len(s.sale) > 0 {
-		s.undo(mark)
+		if s.rules.Places()*len(groups) <= mostPairs {
+			s.undo(mark)
+		}
 		for range mostPasses {
 			offers := len(s.sale)
 			s.core(groups)
@@ -251,6 +253,10 @@ func (s *solver) packWith(groups []int, weight int) {
 	}
 	s.settle(groups)
 }
+
+// mostPairs is up to how many pairs of a group and a place all are packed anew when first fit leaves some over. Beyond it
+// what first fit placed stays.
+const mostPairs = 400_000
 
 // mostPasses is how often groups are packed again with the offers that are left when some were sold out.
 const mostPasses = 3
@@ -312,8 +318,8 @@ func (s *solver) machinesLeft() int {
 	return most - len(s.rules.offers)
 }
 
-// finish leaves out machines on which nothing came to stand.
-func (s *solver) finish() Solution {
+// finish leaves out machines on which nothing came to stand, and names groups by their positions in the caller's problem.
+func (s *solver) finish(groups []int) Solution {
 	used := make([]bool, len(s.rules.offers))
 	for _, st := range s.steps {
 		if m := st.Place - len(s.p.Bins); m >= 0 {
@@ -329,6 +335,7 @@ func (s *solver) finish() Solution {
 		}
 	}
 	for i := range s.steps {
+		s.steps[i].Group = groups[s.steps[i].Group]
 		if m := s.steps[i].Place - len(s.p.Bins); m >= 0 {
 			s.steps[i].Place = at[m]
 		}
@@ -336,7 +343,7 @@ func (s *solver) finish() Solution {
 	s.out.Steps = s.steps
 	for g, n := range s.left {
 		if n > 0 {
-			s.out.Unplaced = append(s.out.Unplaced, Unplaced{g, n, s.why[g]})
+			s.out.Unplaced = append(s.out.Unplaced, Unplaced{groups[g], n, s.why[g]})
 		}
 	}
 	return s.out

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +104,27 @@ func judge(t *testing.T, in *instance, b *baseline, v verdict) {
 	if v.price > b.cheapest()+1e-6 {
 		t.Errorf("%s: %f is dearer than the cheapest rival, %f", in.Name, v.price, b.cheapest())
 	}
+	if goal := goalOf(in.Name, b); goal > 0 && v.price > goal+1e-6 {
+		t.Errorf("%s: %f is over the goal, %f", in.Name, v.price, goal)
+	}
+}
+
+// goalOf is the price that a family is to stay below.
+func goalOf(name string, b *baseline) float64 {
+	family, _, _ := strings.Cut(name, "-")
+	switch family {
+	case "1":
+		return b.BestKnown
+	case "2", "5", "6":
+		return b.BestKnown * 1.01
+	case "3":
+		return min(b.LowerBound*1.02, b.Karpenter.Price)
+	case "7":
+		return min(b.LowerBound*1.10, b.Karpenter.Price)
+	case "4", "8":
+		return min(b.LowerBound*1.10, b.Karpenter.Price*0.8)
+	}
+	return 0
 }
 
 func BenchmarkSolve(b *testing.B) {
