@@ -293,7 +293,7 @@ func (g *generator) containers(p *corev1.Pod, rare int) {
 		p.Spec.Overhead = corev1.ResourceList{corev1.ResourceCPU: quantity("250m"), corev1.ResourceMemory: quantity("100Mi")}
 	}
 	if g.may(12, roomAndPorts) {
-		p.Spec.Resources = &corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: quantity("5")}}
+		p.Spec.Resources = &corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: quantity("9")}}
 		if g.in(2) {
 			p.Spec.Resources = &corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: quantity("12Gi")}}
 		}
