@@ -20,7 +20,7 @@ demo: build ## the whole loop on this machine, about two minutes (the first time
 	@$(BIN)/wholescale demo --bin $(BIN) --report out/demo.html
 
 .PHONY: test
-test: drift vet unit fuzz e2e ## all tests, as CI runs them
+test: drift vet unit fuzz differential e2e ## all tests, as CI runs them
 
 .PHONY: vet
 vet: ## go vet and formatting
@@ -39,6 +39,10 @@ fuzz: ## each fuzz target for FUZZ_TIME
 	    go test -short -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZ_TIME) ./$$(dirname $$file) || exit 1; \
 	  done; \
 	done
+
+.PHONY: differential
+differential: ## where pods may run, against the real scheduler's plugins: tens of thousands of generated clusters
+	cd test/devcluster/controlplane/differential && go vet . && go test -count=1 -v -timeout 20m .
 
 .PHONY: e2e
 e2e: ## the whole of it on a real control plane (builds one the first time)

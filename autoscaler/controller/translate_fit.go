@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apiresource "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -72,6 +74,29 @@ func FitTemplate(namespace string, t *corev1.PodTemplateSpec, look Lookup) fit.P
 	return FitPod(&p, look)
 }
 
+// FitOrdinal is the pod of that number of a StatefulSet: its claims may be there already from an earlier life, and then
+// their volumes say where it runs.
+func FitOrdinal(s *appsv1.StatefulSet, ordinal int, look Lookup) fit.Pod {
+	t := s.Spec.Template.DeepCopy()
+	name := fmt.Sprintf("%s-%d", s.Name, ordinal)
+	if t.Labels == nil {
+		t.Labels = map[string]string{}
+	}
+	t.Labels[appsv1.StatefulSetPodNameLabel], t.Labels[appsv1.PodIndexLabel] = name, strconv.Itoa(ordinal)
+	for i := range s.Spec.VolumeClaimTemplates {
+		claim := &s.Spec.VolumeClaimTemplates[i]
+		v := corev1.Volume{Name: claim.Name}
+		if look.Claim != nil && look.Claim(s.Namespace, claim.Name+"-"+name) != nil {
+			v.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim.Name + "-" + name}
+		} else {
+			v.Ephemeral = &corev1.EphemeralVolumeSource{VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{ObjectMeta: claim.ObjectMeta, Spec: claim.Spec}}
+		}
+		t.Spec.Volumes = slices.DeleteFunc(t.Spec.Volumes, func(o corev1.Volume) bool { return o.Name == v.Name })
+		t.Spec.Volumes = append(t.Spec.Volumes, v)
+	}
+	return FitTemplate(s.Namespace, t, look)
+}
+
 // FitDaemon is a pod of the DaemonSet: it runs, or will, on each node on which fit.Runs has nothing against it.
 func FitDaemon(d *appsv1.DaemonSet, look Lookup) fit.Pod {
 	f := FitTemplate(d.Namespace, &d.Spec.Template, look)
@@ -89,8 +114,8 @@ func FitDaemon(d *appsv1.DaemonSet, look Lookup) fit.Pod {
 	return f
 }
 
-// FitNode is a node as the scheduler sees it now.
-func FitNode(n *corev1.Node) fit.Node {
+// FitNode is a node as the scheduler sees it now. csi, which may be nil, says how many volumes it can have.
+func FitNode(n *corev1.Node, csi *storagev1.CSINode) fit.Node {
 	f := fit.Node{
 		Name: n.Name, Labels: fit.NewLabels(n.Labels), Unschedulable: n.Spec.Unschedulable, Allocatable: amountsOf(n.Status.Allocatable),
 	}
@@ -99,13 +124,22 @@ func FitNode(n *corev1.Node) fit.Node {
 			f.Taints = append(f.Taints, fit.Taint{Key: t.Key, Value: t.Value, Effect: effect})
 		}
 	}
+	if csi == nil {
+		return f
+	}
+	for _, d := range csi.Spec.Drivers {
+		if d.Allocatable != nil && d.Allocatable.Count != nil {
+			f.Allocatable = append(f.Allocatable, fit.Amount{Name: fit.Attached(d.Name), Value: int64(*d.Allocatable.Count)})
+		}
+	}
+	slices.SortFunc(f.Allocatable, func(a, b fit.Amount) int { return strings.Compare(a.Name, b.Name) })
 	return f
 }
 
 // FitSettledNode is the node as it will be once it has started: without our own draining taint, without the taints that
 // Kubernetes, the cloud's controller or one of the startup keys put on it until it is ready; settling says that it has one.
-func FitSettledNode(n *corev1.Node, startup ...string) (f fit.Node, settling bool) {
-	f = FitNode(n)
+func FitSettledNode(n *corev1.Node, csi *storagev1.CSINode, startup ...string) (f fit.Node, settling bool) {
+	f = FitNode(n, csi)
 	f.Taints = slices.DeleteFunc(f.Taints, func(t fit.Taint) bool {
 		switch {
 		case t.Key == v1alpha1.TaintDraining, t.Key == corev1.TaintNodeUnschedulable:

@@ -38,13 +38,17 @@ func (l Lookup) known() bool {
 type volumeReader struct {
 	*fit.Pod
 	look Lookup
+	// runs: the pod has a node, so that its claims are in use whatever becomes of them.
+	runs bool
+	// attached are the names of claims whose volumes have been counted.
+	attached map[string]bool
 	// taken are volumes that a claim of the pod could be bound to: with two such claims the scheduler tries both together,
 	// which no list of terms says.
 	taken map[string]bool
 }
 
 func fitVolumes(f *fit.Pod, p *corev1.Pod, look Lookup) {
-	r := volumeReader{Pod: f, look: look, taken: map[string]bool{}}
+	r := volumeReader{Pod: f, look: look, runs: p.Spec.NodeName != "", attached: map[string]bool{}, taken: map[string]bool{}}
 	for i := range p.Spec.Volumes {
 		v := &p.Spec.Volumes[i]
 		if v.PersistentVolumeClaim == nil && v.Ephemeral == nil {
@@ -55,10 +59,12 @@ func fitVolumes(f *fit.Pod, p *corev1.Pod, look Lookup) {
 			return
 		}
 		if claim := r.claim(p, v); claim != nil {
+			r.attach(claim, v.Name)
 			r.read(claim, v.PersistentVolumeClaim != nil)
 		}
 	}
 	slices.Sort(f.Claims)
+	slices.SortFunc(f.Needs, func(a, b fit.Amount) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // claim is the claim behind a volume; nil when there is none, and then the pod is stuck.
@@ -79,6 +85,8 @@ func (r *volumeReader) claim(p *corev1.Pod, v *corev1.Volume) *corev1.Persistent
 	switch {
 	case claim == nil:
 		r.stuck("there is no volume claim %s", name)
+	case r.runs:
+		return claim
 	case claim.Status.Phase == corev1.ClaimLost:
 		r.stuck("volume claim %s has lost its volume", name)
 	case claim.DeletionTimestamp != nil:
@@ -100,6 +108,37 @@ func firstOf(a, b string) string {
 		return a
 	}
 	return b
+}
+
+// attach counts the volume against what its CSI driver can attach to a node. Disks of the kinds that were once built into
+// Kubernetes are counted only if their volume names the driver.
+func (r *volumeReader) attach(claim *corev1.PersistentVolumeClaim, name string) {
+	if claim.Name != "" {
+		name = claim.Name
+	}
+	if r.attached[name] {
+		return
+	}
+	r.attached[name] = true
+	driver := ""
+	if class := r.look.Class(volumehelper.GetPersistentVolumeClaimClass(claim)); class != nil && !strings.HasPrefix(class.Provisioner, "kubernetes.io/") {
+		driver = class.Provisioner
+	}
+	if volume := r.look.Volume(claim.Spec.VolumeName); claim.Spec.VolumeName != "" && volume != nil {
+		if driver = ""; volume.Spec.CSI != nil {
+			driver = volume.Spec.CSI.Driver
+		}
+	}
+	if driver == "" {
+		return
+	}
+	for i := range r.Needs {
+		if r.Needs[i].Name == fit.Attached(driver) {
+			r.Needs[i].Value++
+			return
+		}
+	}
+	r.Needs = append(r.Needs, fit.Amount{Name: fit.Attached(driver), Value: 1})
 }
 
 func (r *volumeReader) read(claim *corev1.PersistentVolumeClaim, shared bool) {

@@ -78,6 +78,15 @@ func BenchmarkCompileAndRules(b *testing.B) {
 	}
 }
 
+func BenchmarkCompileOnePod(b *testing.B) {
+	_, ask := large()
+	ask.Want = ask.Want[60:61]
+	b.ReportAllocs()
+	for b.Loop() {
+		Compile(ask)
+	}
+}
+
 func BenchmarkIndex(b *testing.B) {
 	c, _ := large()
 	b.ReportAllocs()

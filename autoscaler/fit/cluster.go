@@ -17,6 +17,10 @@ type Cluster struct {
 	nodes      []Node
 	there      []bool
 	pods       [][]Tally
+	// resources are numbered; by node, used is how much of each its pods ask for, and held how many they are.
+	resources map[string]int
+	used      [][]int64
+	held      []int
 	// index answers Fits; nil when a class or a node was added or removed since it was made.
 	index *index
 }
@@ -24,7 +28,7 @@ type Cluster struct {
 // NewCluster is a cluster without nodes. Namespaces are all that there are, with their labels: a term's namespace selector
 // matches none that is not among them.
 func NewCluster(namespaces map[string]Labels) *Cluster {
-	return &Cluster{namespaces: namespaces, ids: map[string]int{}}
+	return &Cluster{namespaces: namespaces, ids: map[string]int{}, resources: map[string]int{CPU: 0, Memory: 1}}
 }
 
 // Class is the number of the pod's class; the first time it makes one. It keeps what p points to.
@@ -36,6 +40,11 @@ func (c *Cluster) Class(p Pod) int {
 	id := len(c.classes)
 	c.ids[key] = id
 	c.classes = append(c.classes, p)
+	for _, need := range p.Needs {
+		if _, ok := c.resources[need.Name]; !ok {
+			c.resources[need.Name] = len(c.resources)
+		}
+	}
 	c.index = nil
 	return id
 }
@@ -49,13 +58,14 @@ func (c *Cluster) Classes() int { return len(c.classes) }
 // AddNode adds a node without pods and returns its number. It keeps what n points to.
 func (c *Cluster) AddNode(n Node) int {
 	c.nodes, c.there, c.pods = append(c.nodes, n), append(c.there, true), append(c.pods, nil)
+	c.used, c.held = append(c.used, nil), append(c.held, 0)
 	c.index = nil
 	return len(c.nodes) - 1
 }
 
 // RemoveNode takes a node away with all its pods. Its number is not used again.
 func (c *Cluster) RemoveNode(node int) {
-	c.there[node], c.pods[node] = false, nil
+	c.there[node], c.pods[node], c.used[node], c.held[node] = false, nil, nil, 0
 	c.index = nil
 }
 
@@ -85,9 +95,29 @@ func (c *Cluster) Add(class, node, n int) {
 	if c.pods[node][i].Count += n; c.pods[node][i].Count == 0 {
 		c.pods[node] = slices.Delete(c.pods[node], i, i+1)
 	}
+	c.use(class, node, n)
 	if c.index != nil {
 		c.index.add(class, node, n)
 	}
+}
+
+func (c *Cluster) use(class, node, n int) {
+	c.held[node] += n
+	for _, need := range c.classes[class].Needs {
+		i := c.resources[need.Name]
+		for len(c.used[node]) <= i {
+			c.used[node] = append(c.used[node], 0)
+		}
+		c.used[node][i] += need.Value * int64(n)
+	}
+}
+
+// inUse is how much of a resource the pods on a node ask for.
+func (c *Cluster) inUse(node, resource int) int64 {
+	if resource < len(c.used[node]) {
+		return c.used[node][resource]
+	}
+	return 0
 }
 
 // AddDaemons puts one pod of each of the classes on the node where nothing of the two alone is against it: what the pods
@@ -112,11 +142,17 @@ func (c *Cluster) Fits(class, node int) Refusal {
 	return c.indexed().fits(class, node)
 }
 
-// Preempts says that the pod would fit, and have something to push out, if the pods of lower priority left the node: the
-// scheduler then makes room by itself. Disruption budgets are not looked at.
+// Preempts says that the pod does not fit, but would if the pods of lower priority left the node: the scheduler then makes
+// room by itself. As the scheduler does, it holds that no pod's going away helps one that must be near others. Disruption
+// budgets are not looked at.
 func (c *Cluster) Preempts(class, node int) bool {
 	p := &c.classes[class]
 	if p.Meek || !c.there[node] || Runs(p, &c.nodes[node]) != None {
+		return false
+	}
+	index := c.indexed()
+	switch index.fits(class, node) {
+	case None, Alone, NoDomain:
 		return false
 	}
 	var lower []Tally
@@ -128,7 +164,6 @@ func (c *Cluster) Preempts(class, node int) bool {
 	if len(lower) == 0 {
 		return false
 	}
-	index := c.indexed()
 	for _, t := range lower {
 		index.add(t.Class, node, -t.Count)
 	}

@@ -47,6 +47,9 @@ func (w *world) room(p *Pod, node int) bool {
 	}
 	for _, need := range p.Needs {
 		left := w.nodes[node].Allocatable.Get(need.Name)
+		if left == 0 && need.Name == Attached("csi") {
+			continue // no limit
+		}
 		for _, o := range w.pods {
 			if o.node == node {
 				left -= w.classes[o.class].Needs.Get(need.Name)
@@ -205,6 +208,9 @@ func (d drawn) node(i int) Node {
 	n := Node{Name: labels[LabelHostname], Labels: NewLabels(labels), Allocatable: Amounts{
 		{CPU, int64(d.number("cpu", 1, 9))}, {"gpu", int64(d.number("gpu", 0, 2))}, {Memory, 9}, {Pods, int64(d.number("slots", 1, 9))},
 	}}
+	if limit := d.number("limit", 0, 3); limit > 0 {
+		n.Allocatable = append(n.Allocatable, Amount{Attached("csi"), int64(limit)})
+	}
 	if d.number("tainted", 0, 4) == 0 {
 		n.Taints = []Taint{{Key: "t", Effect: NoSchedule}}
 	}
@@ -219,6 +225,9 @@ func (d drawn) pod() Pod {
 	}
 	if d.number("gpus", 0, 5) == 0 {
 		p.Needs = append(p.Needs, Amount{"gpu", 1})
+	}
+	if d.number("volumes", 0, 3) == 0 {
+		p.Needs = append(p.Needs, Amount{Attached("csi"), int64(d.number("attached", 1, 2))})
 	}
 	if d.number("selects", 0, 4) == 0 {
 		p.Selector = Labels{{"disk", d.word("disk", "1", "2")}}

@@ -26,7 +26,8 @@ type Node struct {
 	Unschedulable bool
 	// Closed: nothing more is to be placed there, though what runs there counts (it is being emptied).
 	Closed bool
-	// Allocatable is what pods may ask for in all. Pods bounds their number: without it there is room for none.
+	// Allocatable is what pods may ask for in all. Pods bounds their number: without it there is room for none. Without an
+	// amount of Attached there is room for any number.
 	Allocatable Amounts
 }
 

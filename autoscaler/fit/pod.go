@@ -8,6 +8,13 @@ const (
 	Pods    = "pods"
 )
 
+// attach begins the names of volumes of one CSI driver that are attached to a node.
+const attach = "attach/"
+
+// Attached is the amount of volumes of a CSI driver. A node that does not say how many it can have has no limit, unlike of
+// any other resource. A volume that two pods on a node share counts twice.
+func Attached(driver string) string { return attach + driver }
+
 // Amount is how much of a resource, in its unit: see the names.
 type Amount struct {
 	Name  string

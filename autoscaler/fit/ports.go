@@ -32,6 +32,15 @@ func (b portbook) read(ports []Port) {
 	}
 }
 
+// readSame reads those of the ports whose number and protocol somebody asks for already.
+func (b portbook) readSame(ports []Port) {
+	for _, p := range ports {
+		if b[portKey{p.Protocol, p.Number}] != nil {
+			b.read([]Port{p})
+		}
+	}
+}
+
 // maxAddresses keeps the numbers of one port's addresses apart from those of the next port.
 const maxAddresses = 1 << 16
 

@@ -57,6 +57,23 @@ func TestWhatIsCompiledSaysTheSame(t *testing.T) {
 	})
 }
 
+func TestCompilingTwiceIsTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawn{t}.world()
+		c := w.cluster()
+		ask := Ask{Cluster: c}
+		for class := range w.classes {
+			ask.Want, ask.Daemons = append(ask.Want, Want{class, 1}), append(ask.Daemons, class)
+		}
+		for node := range w.nodes {
+			ask.Offers = append(ask.Offers, Offer{Node: w.nodes[node], Price: 1, Limit: pack.Unlimited})
+		}
+		if a, b := Compile(ask).Problem, Compile(ask).Problem; !reflect.DeepEqual(a, b) {
+			t.Fatalf("%+v\n%+v", a, b)
+		}
+	})
+}
+
 func TestAddThenRemoveLeavesAllAsItWas(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := drawn{t}
@@ -111,7 +128,10 @@ func TestAPodPreemptsWhenItFitsWithoutTheLowerOnes(t *testing.T) {
 						less.pods = append(less.pods, p)
 					}
 				}
-				want := len(less.pods) < len(w.pods) && less.fits(class, node)
+				want := len(less.pods) < len(w.pods) && less.fits(class, node) && !w.fits(class, node)
+				if want && c.Fits(class, node) == Alone {
+					want = false // the scheduler does not try
+				}
 				if got := c.Preempts(class, node); got != want {
 					t.Fatalf("class %d on node %d preempts=%v, want %v", class, node, got, want)
 				}

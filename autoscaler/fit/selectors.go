@@ -21,8 +21,11 @@ type rulebook struct {
 	// by are the rules that ask for the label, and anywhere are those that ask for none.
 	by       map[bucket][]int
 	anywhere []int
-	claims   map[string]int
-	filed    int
+	// keys are those of all buckets, and wide says that one of them is of several namespaces.
+	keys   []string
+	wide   bool
+	claims map[string]int
+	filed  int
 }
 
 // bucket is a label that a rule asks for, in one namespace; an empty namespace is several.
@@ -108,7 +111,13 @@ func (b *rulebook) file() {
 	}
 }
 
-func (b *rulebook) put(k bucket) { b.by[k] = append(b.by[k], b.filed) }
+func (b *rulebook) put(k bucket) {
+	b.by[k] = append(b.by[k], b.filed)
+	b.wide = b.wide || k.namespace == ""
+	if !slices.Contains(b.keys, k.key) {
+		b.keys = append(b.keys, k.key)
+	}
+}
 
 // matched are the rules that are about pods like p, ascending; never nil.
 func (b *rulebook) matched(p *Pod) []int {
@@ -122,8 +131,13 @@ func (b *rulebook) matched(p *Pod) []int {
 		}
 	}
 	for _, l := range p.Labels {
+		if !slices.Contains(b.keys, l.Key) {
+			continue
+		}
 		try(b.by[bucket{p.Namespace, l.Key, l.Value}])
-		try(b.by[bucket{"", l.Key, l.Value}])
+		if b.wide {
+			try(b.by[bucket{"", l.Key, l.Value}])
+		}
 	}
 	try(b.anywhere)
 	for _, claim := range p.Claims {

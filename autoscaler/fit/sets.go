@@ -112,7 +112,7 @@ func (s *nodeSets) suit(c *Cluster, p *Pod) pack.NodeSet {
 	}
 	var classes pack.ClassSet
 	for id := range s.kinds {
-		if Runs(p, &s.kinds[id].node) == None && s.kinds[id].bears(c, p) {
+		if s.kinds[id].refuses(c, p) == None {
 			classes.Add(id)
 		}
 	}
@@ -126,19 +126,32 @@ func (s *nodeSets) beside() bool {
 	return slices.ContainsFunc(s.kinds, func(k kind) bool { return len(k.daemons) > 0 })
 }
 
-// bears says that none of the daemons of the machine keeps the pod off it: by a port, or by anti-affinity on the machine.
-func (k *kind) bears(c *Cluster, p *Pod) bool {
+// refuses is what of the machine, and of the daemons that come with it, keeps the pod off: a port, or anti-affinity, for a
+// machine is in one domain with its daemons whatever the topology. That they are in one domain with other machines too is
+// not looked at.
+func (k *kind) refuses(c *Cluster, p *Pod) Refusal {
+	if why := Runs(p, &k.node); why != None {
+		return why
+	}
 	for _, class := range k.daemons {
-		d := &c.classes[class]
-		if portsConflict(p.Ports, d.Ports) || c.avoidsHost(p, d) || c.avoidsHost(d, p) {
-			return false
+		switch d := &c.classes[class]; {
+		case portsConflict(p.Ports, d.Ports):
+			return PortTaken
+		case c.avoids(p, d, &k.node):
+			return Apart
+		case c.avoids(d, p, &k.node):
+			return Repelled
 		}
 	}
-	return true
+	return None
 }
 
-func (c *Cluster) avoidsHost(p, other *Pod) bool {
-	return slices.ContainsFunc(p.Away, func(t Term) bool { return t.Topology == LabelHostname && c.matches(&t, other) })
+// avoids says that pods like p must be away from the other on the same node.
+func (c *Cluster) avoids(p, other *Pod, n *Node) bool {
+	return slices.ContainsFunc(p.Away, func(t Term) bool {
+		_, has := n.Labels.Get(t.Topology)
+		return has && c.matches(&t, other)
+	})
 }
 
 func portsConflict(a, b []Port) bool {
@@ -214,15 +227,13 @@ func (s *nodeSets) number(classes pack.ClassSet) pack.NodeSet {
 }
 
 // nearest is of all that keeps the pod off the classes of nodes what the scheduler looks at last.
-func (s *nodeSets) nearest(p *Pod) Refusal {
-	last := NodeMismatch
+func (s *nodeSets) nearest(c *Cluster, p *Pod) Refusal {
+	last := None
 	for id := range s.kinds {
-		if why := Runs(p, &s.kinds[id].node); id == 0 || why > last {
-			last = why
-		}
+		last = max(last, s.kinds[id].refuses(c, p))
 	}
 	if last == None {
-		return PortTaken // by a daemon that comes with each machine
+		return NodeMismatch // there is no node and no machine at all
 	}
 	return last
 }

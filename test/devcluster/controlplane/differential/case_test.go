@@ -30,6 +30,8 @@ type testCase struct {
 	Claims     []*corev1.PersistentVolumeClaim `json:"claims,omitempty"`
 	Volumes    []*corev1.PersistentVolume      `json:"volumes,omitempty"`
 	Classes    []*storagev1.StorageClass       `json:"classes,omitempty"`
+	// Limits say how many volumes nodes can have.
+	Limits []*storagev1.CSINode `json:"limits,omitempty"`
 }
 
 func (c *testCase) String() string {
@@ -60,6 +62,15 @@ func (c *testCase) copy() *testCase {
 	d.Claims = copies(c.Claims, (*corev1.PersistentVolumeClaim).DeepCopy)
 	d.Volumes = copies(c.Volumes, (*corev1.PersistentVolume).DeepCopy)
 	return &d
+}
+
+func (c *testCase) limits(node string) *storagev1.CSINode {
+	for _, l := range c.Limits {
+		if l.Name == node {
+			return l
+		}
+	}
+	return nil
 }
 
 func copies[T any](list []*T, copy func(*T) *T) []*T {

@@ -293,7 +293,7 @@ func (g *generator) containers(p *corev1.Pod, rare int) {
 		p.Spec.Overhead = corev1.ResourceList{corev1.ResourceCPU: quantity("250m"), corev1.ResourceMemory: quantity("100Mi")}
 	}
 	if g.may(12, roomAndPorts) {
-		p.Spec.Resources = &corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: quantity("5")}}
+		p.Spec.Resources = &corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: quantity("9")}}
 		if g.in(2) {
 			p.Spec.Resources = &corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: quantity("12Gi")}}
 		}
@@ -511,9 +511,15 @@ func (g *generator) spread(p *corev1.Pod) {
 			c.MinDomains = ptr(1 + int32(g.IntN(4)))
 		}
 		if g.in(3) {
+			if g.in(2) {
+				p.Spec.NodeSelector = map[string]string{pick(g, "disk", corev1.LabelTopologyZone): pick(g, "ssd", "hdd", "z1", "z2")}
+			}
 			c.NodeAffinityPolicy = ptr(pick(g, corev1.NodeInclusionPolicyHonor, corev1.NodeInclusionPolicyIgnore))
 		}
 		if g.in(3) {
+			if n := pick(g, g.c.Nodes...); g.in(2) && len(n.Spec.Taints) == 0 {
+				n.Spec.Taints = []corev1.Taint{{Key: "dedicated", Value: "gpu", Effect: pick(g, corev1.TaintEffectNoSchedule, corev1.TaintEffectNoExecute)}}
+			}
 			c.NodeTaintsPolicy = ptr(pick(g, corev1.NodeInclusionPolicyHonor, corev1.NodeInclusionPolicyIgnore))
 		}
 		if !slices.ContainsFunc(p.Spec.TopologySpreadConstraints, func(o corev1.TopologySpreadConstraint) bool { return o.TopologyKey == c.TopologyKey }) {

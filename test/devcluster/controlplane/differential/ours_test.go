@@ -65,7 +65,7 @@ func judgeOurs(c *testCase) ours {
 	byName := map[string]int{}
 	var open []int
 	for _, n := range c.Nodes {
-		byName[n.Name] = cluster.AddNode(controller.FitNode(n))
+		byName[n.Name] = cluster.AddNode(controller.FitNode(n, c.limits(n.Name)))
 		open = append(open, byName[n.Name])
 	}
 	for _, p := range c.Pods {
@@ -85,7 +85,7 @@ func judgeOurs(c *testCase) ours {
 // pluginsOf are the plugins that may be behind a refusal of ours.
 var pluginsOf = map[fit.Refusal][]string{
 	fit.Cordoned: {"NodeUnschedulable"}, fit.Tainted: {"TaintToleration"}, fit.NodeMismatch: {"NodeAffinity"}, fit.PortTaken: {"NodePorts"},
-	fit.NoRoom: {"NodeResourcesFit"}, fit.ClaimTaken: {"VolumeRestrictions"}, fit.VolumeElsewhere: {"VolumeBinding", "VolumeZone"},
+	fit.NoRoom: {"NodeResourcesFit", "NodeVolumeLimits"}, fit.ClaimTaken: {"VolumeRestrictions"}, fit.VolumeElsewhere: {"VolumeBinding", "VolumeZone"},
 	fit.NoDomain: {"PodTopologySpread"}, fit.Skewed: {"PodTopologySpread"}, fit.Alone: {"InterPodAffinity"},
 	fit.Apart: {"InterPodAffinity", "VolumeRestrictions"}, fit.Repelled: {"InterPodAffinity"},
 	// No node can take it: what the plugins find before they look at nodes, or at each node alike.

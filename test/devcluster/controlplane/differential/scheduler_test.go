@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/informers"
@@ -109,6 +108,7 @@ func (s *scheduler) load(c *testCase) error {
 		replace(core.PersistentVolumeClaims().Informer().GetIndexer(), c.Claims),
 		replace(core.PersistentVolumes().Informer().GetIndexer(), c.Volumes),
 		replace(storage.StorageClasses().Informer().GetIndexer(), c.Classes),
+		replace(storage.CSINodes().Informer().GetIndexer(), c.Limits),
 	)
 }
 
@@ -173,11 +173,3 @@ func (s *scheduler) refuses(ctx context.Context, c *testCase, j judgement, plugi
 }
 
 var _ fwk.SharedLister = (*switched)(nil)
-
-func names(nodes []*corev1.Node) []string {
-	var list []string
-	for _, n := range nodes {
-		list = append(list, n.Name)
-	}
-	return list
-}
