@@ -43,6 +43,7 @@ var rules = [ruleEnd]struct{ name, sentence string }{
 	NoPoolFits:    {"NoPoolFits", "no pool has a machine for {observed}m CPU and {bound} bytes ({subject})"},
 	PoolsFull:     {"PoolsFull", "pool {subject} is at its bound of {bound} nodes"},
 	PoolsOut:      {"PoolsOut", "pool {subject} is out of stock"},
+	Preempts:      {"Preempts", "the scheduler makes room by preempting pods of lower priority; nothing is bought"},
 	PriceCapped:   {"PriceCapped", "one machine more would exceed the price cap of {subject}: {bound} an hour"},
 	NotUnderstood: {"NotUnderstood", "left alone: {subject}"},
 	PoolsUnknown:  {"PoolsUnknown", "the provider's figures for pool {subject} are not known now"},

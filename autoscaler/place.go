@@ -93,7 +93,7 @@ func (p *placer) wanted(scales []Scale) []ask {
 			asks = append(asks, ask{workload: i, leaving: -1, shape: &w.Shape, count: missing, priority: w.Priority})
 		}
 	}
-	asks = p.v.tally(p.s, asks, p.v.waiting, -1)
+	asks = p.v.tally(p.s, asks, p.waiting(), -1)
 	for i := range p.s.Nodes {
 		if p.v.renew[i] == "" {
 			continue
@@ -121,6 +121,46 @@ func (v *view) choice(a *ask) int {
 		}
 	}
 	return n
+}
+
+// waiting are the pods of nobody's that are short of room: for one that the scheduler makes room for, by preempting others of
+// lower priority, nothing is bought.
+func (p *placer) waiting() []int32 {
+	var short []int32
+	preempting := map[int]bool{}
+	counts := map[int]int{}
+	var order []int
+	for _, k := range p.v.waiting {
+		shape := &p.s.Pods[k].Shape
+		if shape.Rules == nil || shape.Rules.Priority <= 0 {
+			short = append(short, k)
+			continue
+		}
+		class := p.v.classOf(p.s, shape)
+		if _, known := preempting[class]; !known {
+			preempting[class] = p.preempts(class)
+			order = append(order, class)
+		}
+		if counts[class]++; !preempting[class] {
+			short = append(short, k)
+		}
+	}
+	for _, class := range order {
+		if preempting[class] {
+			p.placements = append(p.placements, Placement{Unplaced: counts[class], Why: Reason{Rule: Preempts}})
+		}
+	}
+	return short
+}
+
+func (p *placer) preempts(class int) bool {
+	c := p.v.indexed(p.s)
+	for _, i := range p.v.open(p.s) {
+		if p.s.Nodes[i].Phase == Ready && c.Fits(class, i) == fit.None {
+			return false // it has room as things are
+		}
+	}
+	return slices.ContainsFunc(p.v.open(p.s), func(i int) bool { return p.s.Nodes[i].Phase == Ready && c.Preempts(class, i) })
 }
 
 // tally appends pods as asks, equal ones joined.
@@ -173,7 +213,9 @@ func (v *view) open(s *State) []int {
 	return slices.Concat(ready, draining, coming)
 }
 
-// solve places asks and adds what it decides to the placing.
+// solve places asks and adds what it decides to the placing. When some are spread, what has room is placed before machines
+// are for sale: a machine that could be bought is a host and perhaps a zone without pods, beside which those that are there
+// look too full.
 func (p *placer) solve(asks []ask) {
 	c := p.v.indexed(p.s)
 	for i := range asks {
@@ -182,6 +224,9 @@ func (p *placer) solve(asks []ask) {
 	spots := make([][]Spot, len(asks))
 	if asks = slices.Clone(asks); len(p.s.Memo.Bought) > 0 {
 		p.keep(asks, spots)
+	}
+	if slices.ContainsFunc(asks, func(a ask) bool { return len(a.shape.Pod().Spread) > 0 }) {
+		p.fill(asks, spots)
 	}
 	q := fit.Ask{Cluster: c, Open: p.v.open(p.s), Daemons: p.v.daemonClasses}
 	for i := range asks {
@@ -210,6 +255,28 @@ func (p *placer) solve(asks []ask) {
 	p.take(asks, spots, compiled, &solution, offers)
 	for node := first; node < c.Nodes(); node++ {
 		c.RemoveNode(node)
+	}
+}
+
+// fill places on nodes alone what has room there, and takes it off the counts of the asks.
+func (p *placer) fill(asks []ask, spots [][]Spot) {
+	q := fit.Ask{Cluster: p.v.indexed(p.s), Open: p.v.open(p.s), Daemons: p.v.daemonClasses}
+	for i := range asks {
+		q.Want = append(q.Want, fit.Want{Class: asks[i].class, Count: asks[i].count})
+	}
+	c := fit.Compile(q)
+	for i := range asks {
+		c.Problem.Groups[i].Priority = asks[i].priority
+	}
+	solution := pack.Solve(&c.Problem)
+	for _, step := range solution.Steps {
+		a, node := &asks[step.Group], c.Nodes[step.Place]
+		if node >= len(p.s.Nodes) {
+			continue
+		}
+		a.count -= step.Count
+		p.hold(node, a.class, step.Count)
+		p.onNode(a, &spots[step.Group], node, step.Count)
 	}
 }
 
@@ -274,6 +341,7 @@ func (p *placer) take(asks []ask, spots [][]Spot, c *fit.Compiled, solution *pac
 		bought := step.Place - bins + before
 		if step.Place < bins {
 			if node := c.Nodes[step.Place]; node < len(p.s.Nodes) {
+				p.hold(node, a.class, step.Count)
 				p.onNode(a, &spots[step.Group], node, step.Count)
 				continue
 			}

@@ -40,6 +40,7 @@ const (
 	NoPoolFits    // no pool's machine can hold the pod
 	PoolsFull     // pools that fit are at their bound
 	PoolsOut      // pools that fit cannot be bought from now
+	Preempts      // the scheduler makes room for it
 	PriceCapped   // a machine more would cost more than is allowed
 	NotUnderstood // the pod asks for what is not understood here
 	PoolsUnknown  // pools that fit are unknown now

@@ -70,8 +70,7 @@ func (p *placer) keepOn(node int, a *ask, spots *[]Spot, count int) {
 		return
 	}
 	a.count -= n
-	p.v.indexed(p.s).Add(a.class, node, n)
-	p.kept = append(p.kept, kept{node: node, class: a.class, count: n})
+	p.hold(node, a.class, n)
 	p.onNode(a, spots, node, n)
 }
 
@@ -85,8 +84,14 @@ func (p *placer) roomFor(node int, a *ask) int {
 	return free.Count(a.shape.Needs, a.count)
 }
 
-// kept is room on a coming machine that has been given away.
+// kept is room on a node that has been given away.
 type kept struct{ node, class, count int }
+
+// hold puts what is planned into the cluster, so that what is placed after it finds the rest.
+func (p *placer) hold(node, class, n int) {
+	p.v.indexed(p.s).Add(class, node, n)
+	p.kept = append(p.kept, kept{node: node, class: class, count: n})
+}
 
 // release takes out of the cluster again what is only planned.
 func (p *placer) release() {

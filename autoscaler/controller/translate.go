@@ -148,7 +148,7 @@ func localStorage(p *corev1.Pod) string {
 }
 
 func translateNode(n *corev1.Node) *nodeRecord {
-	f, settling := FitSettledNode(n)
+	f, settling := FitSettledNode(n, nil)
 	r := &nodeRecord{
 		Node: autoscaler.Node{
 			ID: autoscaler.NodeID(n.Name), Labels: f.Labels, Taints: f.Taints, Cordoned: n.Spec.Unschedulable,

@@ -195,7 +195,7 @@ func (s *solver) compareGroups(a, b int) int {
 
 // suiting is how many classes a set has.
 func (s *solver) suiting(set NodeSet) int {
-	if set == 0 {
+	if set <= 0 || int(set) > len(s.p.Sets) {
 		return math.MaxInt
 	}
 	n := 0
@@ -253,6 +253,14 @@ func (s *solver) packWith(groups []int, weight int) {
 	s.findSale(weight)
 	mark := len(s.steps)
 	s.firstFit(groups)
+	if left := s.remaining(groups); left > 0 && s.choosy(groups) {
+		s.undo(mark)
+		s.firstFit(s.byChoice(groups))
+		if s.remaining(groups) >= left {
+			s.undo(mark)
+			s.firstFit(groups)
+		}
+	}
 	if s.remaining(groups) == 0 {
 		return
 	}
@@ -275,6 +283,23 @@ func (s *solver) packWith(groups []int, weight int) {
 // mostPairs is up to how many pairs of a group and a place all are packed anew when first fit leaves some over. Beyond it
 // what first fit placed stays.
 const mostPairs = 400_000
+
+// choosy says that some groups may run on fewer kinds of nodes than others.
+func (s *solver) choosy(groups []int) bool {
+	for _, g := range groups {
+		if s.p.Groups[g].Nodes != s.p.Groups[groups[0]].Nodes {
+			return true
+		}
+	}
+	return false
+}
+
+// byChoice are the groups with those first that may run on the fewest kinds of nodes.
+func (s *solver) byChoice(groups []int) []int {
+	list := slices.Clone(groups)
+	slices.SortStableFunc(list, func(a, b int) int { return cmp.Compare(s.suiting(s.p.Groups[a].Nodes), s.suiting(s.p.Groups[b].Nodes)) })
+	return list
+}
 
 // mostPasses is how often groups are packed again with the offers that are left when some were sold out.
 const mostPasses = 3
