@@ -33,13 +33,10 @@ func amounts(r Resources, extended fit.Amounts) fit.Amounts {
 // machines are the nodes as the scheduler sees them, or will once they are there.
 func (v *view) machineOf(n *Node) fit.Node {
 	m := fit.Node{Name: string(n.ID), Labels: n.Labels, Taints: n.Taints, Unschedulable: n.Cordoned, Allocatable: amounts(n.Allocatable, n.Extended)}
-	if n.Phase == Coming {
-		return v.named(&m, string(n.ID))
-	}
-	return m
+	return v.named(&m, string(n.ID)) // each kubelet gives its node that label
 }
 
-// named is a machine that is not there yet with the host name that it will have.
+// named is a machine with the host name that it has or will have.
 func (v *view) named(m *fit.Node, name string) fit.Node {
 	out := *m
 	out.Name = name
