@@ -409,64 +409,6 @@ func join(spots []Spot, spot Spot) []Spot {
 	return append(spots, spot)
 }
 
-// refusal is why pods have no place: what is nearest to a machine that could be bought for them, and if no machine would
-// do, the scheduler's word for it.
-func (p *placer) refusal(a *ask, c *fit.Compiled, u pack.Unplaced) Reason {
-	pod := p.v.indexed(p.s).Pod(a.class)
-	if pod.Foreign != "" {
-		return Reason{Rule: NotUnderstood, Subject: pod.Foreign}
-	}
-	worst := Reason{Rule: NoPoolFits, Observed: float64(a.shape.Needs.CPU), Bound: float64(a.shape.Needs.Memory), Subject: p.against(a, c.Why(u.Group, u.Why))}
-	rank := map[Rule]int{NoPoolFits: 0, PoolsUnknown: 1, PoolsOut: 2, PriceCapped: 3, PoolsFull: 4}
-	for k := range p.s.Pools {
-		if r := p.barred(k, a.shape); rank[r.Rule] > rank[worst.Rule] {
-			worst = r
-		}
-	}
-	return worst
-}
-
-// against is the scheduler's word for why no machine would do: what stands against the pool that comes nearest, unless
-// the search has said it.
-func (p *placer) against(a *ask, said fit.Refusal) string {
-	if said != fit.None && said != fit.NodeMismatch {
-		return said.String()
-	}
-	if len(p.s.Pools) == 0 {
-		return "there is no pool"
-	}
-	nearest := fit.NodeMismatch
-	for k := range p.s.Pools {
-		why := fit.Runs(a.shape.Pod(), &p.v.offers[k])
-		if why == fit.None {
-			why = fit.NoRoom
-		}
-		nearest = max(nearest, why)
-	}
-	return nearest.String()
-}
-
-// barred is what keeps a machine of the pool, which would do for a pod of the shape, from being bought.
-func (p *placer) barred(k int, shape *Shape) Reason {
-	pool := &p.s.Pools[k]
-	capped, left := p.capLeft(pool.PriceCap, k)
-	allCapped, all := p.capLeft(p.s.PriceCap, -1)
-	switch {
-	case !p.v.fresh[k].Holds(shape.Needs) || fit.Runs(shape.Pod(), &p.v.offers[k]) != fit.None:
-	case pool.Unknown != "":
-		return Reason{Rule: PoolsUnknown, Subject: string(pool.ID)}
-	case pool.StockOut != "":
-		return Reason{Rule: PoolsOut, Subject: string(pool.ID)}
-	case p.left(k) <= 0:
-		return Reason{Rule: PoolsFull, Subject: string(pool.ID), Bound: float64(pool.Max)}
-	case capped && left < pool.PricePerHour:
-		return Reason{Rule: PriceCapped, Subject: "pool " + string(pool.ID), Bound: pool.PriceCap}
-	case allCapped && all < pool.PricePerHour:
-		return Reason{Rule: PriceCapped, Subject: "the cluster", Bound: p.s.PriceCap}
-	}
-	return Reason{}
-}
-
 // fitsElsewhere says that all that is to be placed, and the pods of a node that would leave, have room on other nodes that
 // are ready.
 func fitsElsewhere(s *State, v *view, asks []ask, node int) bool {
