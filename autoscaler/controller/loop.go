@@ -18,14 +18,15 @@ const changeGap = 5 * time.Millisecond
 
 // loop is the one place where decisions are made: it owns the Memory, and it alone calls Plan.
 type loop struct {
-	world   *world
-	pools   *pools
-	link    *link
-	actor   *actor
-	tell    *teller
-	metrics *metrics
-	log     *zap.Logger
-	reports <-chan autoscaler.Observation
+	priceCap float64 // an hour, of all pools; 0 is none
+	world    *world
+	pools    *pools
+	link     *link
+	actor    *actor
+	tell     *teller
+	metrics  *metrics
+	log      *zap.Logger
+	reports  <-chan autoscaler.Observation
 
 	memory *autoscaler.Memory
 	// queued is the requests held by workload in the last report of each gateway, to see a queue form.
@@ -98,6 +99,7 @@ func (l *loop) plan(cause string, observed time.Time) {
 	now := time.Now()
 	defer func() { l.last, l.took = time.Now(), time.Since(now) }()
 	pic := look(l.world, l.pools, l.actor.written, now)
+	pic.cluster.PriceCap = l.priceCap
 	for _, j := range pic.joins {
 		l.memory.Joined(j.pool, j.took)
 	}

@@ -46,7 +46,9 @@ type Config struct {
 	Name string
 	// LeaseDuration is how long a leader that died is waited for. Default 15 s.
 	LeaseDuration time.Duration
-	Log           *zap.Logger
+	// PriceCap is the most that all pools together may cost an hour; 0 is no cap.
+	PriceCap float64
+	Log      *zap.Logger
 }
 
 // Validate fills defaults in and names the field that is wrong.
@@ -60,6 +62,8 @@ func (c *Config) Validate() error {
 		return errors.New("controller: Link is missing: where do gateways connect?")
 	case c.Name == "":
 		return errors.New("controller: Name is missing")
+	case !(c.PriceCap >= 0 && c.PriceCap <= 1e9):
+		return fmt.Errorf("controller: PriceCap is %v; it must be from 0, for no cap, to 1e9 an hour", c.PriceCap)
 	}
 	if c.Admin == "" {
 		c.Admin = "127.0.0.1:9091"
@@ -148,7 +152,7 @@ func (p *process) govern(ctx context.Context, epoch uint64, deposed func()) erro
 	tell := &teller{events: recorder, client: p.dynamic, tasks: work, sent: map[string]sentStatus{}, said: map[string]string{}}
 	pools := newPools(c.Provider, c.Log, p.world.nudge)
 	l := &loop{
-		world: p.world, pools: pools, link: link, tell: tell, metrics: m, log: c.Log, reports: reports, memory: autoscaler.NewMemory(),
+		world: p.world, pools: pools, link: link, tell: tell, metrics: m, log: c.Log, reports: reports, priceCap: c.PriceCap, memory: autoscaler.NewMemory(),
 		queued: map[string]map[autoscaler.WorkloadID]int{}, starting: map[autoscaler.PodID]time.Time{},
 		actor: &actor{
 			client: p.client, provider: c.Provider, pools: pools, written: newWrittenScales(), tasks: work, tell: tell, metrics: m,

@@ -51,6 +51,7 @@ func command() *cobra.Command {
 	p.StringVar(&f.config.Link, "link", ":7444", "address that gateways connect to")
 	p.StringVar(&f.config.Admin, "admin", "127.0.0.1:9091", "address of /healthz, /readyz, /metrics, /state and /actions")
 	p.StringVar(&f.config.Namespace, "namespace", "wholescale-system", "namespace of the leader's Lease")
+	p.Float64Var(&f.config.PriceCap, "price-cap", 0, "the most that all pools together may cost an hour, in the currency of their prices; 0 is no cap")
 	p.DurationVar(&f.config.LeaseDuration, "lease-duration", 0, "how long a leader that died is waited for (default 15s)")
 	p.StringVar(&f.config.Name, "name", "", "name of this process among its like (default host name and a random suffix)")
 	p.StringVar(&f.keys.CA, "ca", "", "PEM file with the authorities to trust")
