@@ -42,7 +42,7 @@ func large(workloads, nodes, pods, short int) autoscaler.State {
 			Demand: autoscaler.Demand{Stable: 20, Panic: 20, InFlight: 20},
 		}
 		if i%(workloads/max(short, 1)) == 0 && short > 0 {
-			w.Demand.Queued = 15
+			w.Demand.Queued = 10*(pods/workloads) - 15
 		}
 		s.Workloads = append(s.Workloads, w)
 		for k := range pods / workloads {

@@ -34,7 +34,7 @@ func (v *view) renewals(s *State) {
 			continue
 		}
 		if v.leaving(i) != "" && n.Draining {
-			v.renew[i] = v.leaving(i)
+			v.moveOn(s, i)
 			continue
 		}
 		if n.Draining || n.Keep != "" || v.busy[i] == 0 || s.Pools[k].Unknown != "" || !v.calm(s, i, time.Minute) || v.heldPod(s, i) != "" {
@@ -52,6 +52,21 @@ func (v *view) renewals(s *State) {
 		if v.budget(s, int(k), why) > 0 {
 			v.renew[i] = why
 			v.disrupted[k]++
+		}
+	}
+}
+
+// moveOn counts the pods that are to leave a node that was marked. One that was to be saved and whose pods have no room on
+// others any more is forgotten, which ends its drain: to buy another one for them would save nothing.
+func (v *view) moveOn(s *State, node int) {
+	if v.leaving(node) == LeaveUnderused && !fitsElsewhere(s, v, nil, node) {
+		v.memos[node].Leaving = ""
+		return
+	}
+	v.renew[node] = v.leaving(node)
+	for _, at := range v.movable(s, node) {
+		if w := v.workloadOf[at]; w >= 0 {
+			v.moving[w]++
 		}
 	}
 }

@@ -64,7 +64,7 @@ func (v *view) indexed(s *State) *fit.Cluster {
 	for _, n := range s.Namespaces {
 		namespaces[n.Name] = n.Labels
 	}
-	v.cluster, v.classes = fit.NewCluster(namespaces), map[*fit.Pod]int{}
+	v.cluster, v.classes, v.lastOf = fit.NewCluster(namespaces), map[*fit.Pod]int{}, make([]known, len(s.Workloads))
 	for k := range s.Daemons {
 		v.daemonClasses = append(v.daemonClasses, v.classOf(s, &s.Daemons[k].Shape))
 	}
@@ -73,7 +73,7 @@ func (v *view) indexed(s *State) *fit.Cluster {
 	}
 	for i := range s.Nodes {
 		for _, k := range v.podsOn[i] {
-			v.cluster.Add(v.classOf(s, &s.Pods[k].Shape), i, 1)
+			v.cluster.Add(v.podClass(s, k), i, 1)
 		}
 		for k := range s.Daemons {
 			if runs(&s.Daemons[k].Shape, &v.machines[i]) && !v.hasDaemon(s, i, s.Daemons[k].ID) {
@@ -82,6 +82,25 @@ func (v *view) indexed(s *State) *fit.Cluster {
 		}
 	}
 	return v.cluster
+}
+
+// known is the class of the pods of a workload that were seen last.
+type known struct {
+	rules *fit.Pod
+	class int
+}
+
+// podClass is the class of a pod: most are like the one of their workload before.
+func (v *view) podClass(s *State, pod int32) int {
+	shape, w := &s.Pods[pod].Shape, v.workloadOf[pod]
+	if w < 0 || shape.Rules == nil {
+		return v.classOf(s, shape)
+	}
+	last := &v.lastOf[w]
+	if last.rules != shape.Rules {
+		last.rules, last.class = shape.Rules, v.classOf(s, shape)
+	}
+	return last.class
 }
 
 // classOf is the class of a shape. Pods that are equal share what Rules points to, so that most are found by that.

@@ -66,6 +66,7 @@ type view struct {
 	machines, offers []fit.Node
 	cluster          *fit.Cluster
 	classes          map[*fit.Pod]int
+	lastOf           []known // by workload
 	daemonClasses    []int
 	// memos are what is remembered, by node; changed when the replicas were last changed, by workload.
 	memos   []NodeMemo
@@ -131,13 +132,6 @@ func (v *view) remember(s *State) {
 		}
 		if pool := v.poolOf[i]; pool >= 0 && n.Draining && n.Phase != Leaving {
 			v.disrupted[pool]++
-		}
-		if n.Draining && v.memos[i].Leaving != "" {
-			for _, at := range v.movable(s, i) {
-				if w := v.workloadOf[at]; w >= 0 {
-					v.moving[w]++
-				}
-			}
 		}
 	}
 	k = 0
