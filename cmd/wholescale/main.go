@@ -38,11 +38,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	root.AddCommand(simulateCommand(), traceCommand(), demoCommand(), benchCommand(), versionCommand())
+	root.AddCommand(whyCommand(), whatifCommand(), stateCommand(), checkCommand())
+	convention(root)
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errUsage):
+	case errors.Is(err, errUsage), errors.Is(err, errUnjudged):
 		fmt.Fprintln(stderr, "wholescale:", err)
 		return exitUsage
 	}
