@@ -110,7 +110,7 @@ func (c *checker) pools() {
 			cap float64
 		}{{"its own price cap", p.PriceCap}, {"the cluster's price cap", s.PriceCap}} {
 			if limit.cap > 0 && p.PricePerHour > limit.cap {
-				c.add(subject, "cap-below-machine", fmt.Sprintf("one machine costs %s an hour and %s is %s: none is ever bought", number(p.PricePerHour), limit.of, number(limit.cap)), "raise the cap, or lower the pool's weight in favour of smaller machines")
+				c.add(subject, "cap-below-machine", fmt.Sprintf("one machine costs %s an hour and %s is %s: none is ever bought", number(p.PricePerHour), limit.of, number(limit.cap)), "raise the cap, or add a pool of cheaper machines")
 			}
 		}
 	}
@@ -179,16 +179,16 @@ func (c *checker) fits() {
 		p.Unknown, p.StockOut, p.PriceCap, p.Disruption = "", "", 0, autoscaler.Disruption{}
 		p.Max = max(p.Max, p.Target, c.machines(p.ID)) + len(s.Workloads) + len(s.Pods)
 	}
+	bound := map[autoscaler.WorkloadID]int{}
+	for k := range s.Pods {
+		if s.Pods[k].Node != "" {
+			bound[s.Pods[k].Workload]++
+		}
+	}
 	for i := range s.Workloads {
 		w := &s.Workloads[i]
-		bound := 0
-		for k := range s.Pods {
-			if s.Pods[k].Workload == w.ID && s.Pods[k].Node != "" {
-				bound++
-			}
-		}
 		w.Blocked, w.Demand, w.Signals = "", autoscaler.Demand{}, nil
-		w.Policy.Min, w.Policy.Max, w.Policy.Floors, w.Policy.Initial = max(bound, w.Replicas)+1, 0, nil, 0
+		w.Policy.Min, w.Policy.Max, w.Policy.Floors, w.Policy.Initial = max(bound[w.ID], w.Replicas)+1, 0, nil, 0
 	}
 	d := autoscaler.Plan(s)
 	for i := range d.Placements {
@@ -196,15 +196,37 @@ func (c *checker) fits() {
 		if p.Workload == "" || p.Unplaced == 0 || p.Leaving != "" || p.Buffer != "" {
 			continue
 		}
-		w := c.state.Workloads[slices.IndexFunc(c.state.Workloads, func(w autoscaler.Workload) bool { return w.ID == p.Workload })]
 		c.homeless[p.Workload] = true
 		if p.Why.Rule == autoscaler.NotUnderstood {
 			c.add("workload "+string(p.Workload), "not-understood", "no machine is bought for it: "+p.Why.Subject, "take that out of its template, or keep room for it by other means")
-			continue
 		}
-		c.add("workload "+string(p.Workload), "no-pool-fits",
-			fmt.Sprintf("no pool has a machine for one of its pods (%s): %s", resources(w.Shape.Needs), p.Why.Subject),
-			"add a NodePool with such machines (size, labels, taints), or let the pods ask for less")
+	}
+	c.refusals(s)
+}
+
+// refusals says of each workload that has no machine what stands against it in each pool, by asking Plan with that pool alone.
+func (c *checker) refusals(s autoscaler.State) {
+	s.Workloads = slices.DeleteFunc(s.Workloads, func(w autoscaler.Workload) bool { return !c.homeless[w.ID] })
+	if len(s.Workloads) == 0 {
+		return
+	}
+	pools, against := s.Pools, map[autoscaler.WorkloadID][]string{}
+	for i := range pools {
+		s.Pools = pools[i : i+1]
+		d := autoscaler.Plan(s)
+		for k := range d.Placements {
+			if p := &d.Placements[k]; p.Workload != "" && p.Unplaced > 0 && p.Why.Rule == autoscaler.NoPoolFits {
+				against[p.Workload] = append(against[p.Workload], string(pools[i].ID)+": "+p.Why.Subject)
+			}
+		}
+	}
+	for i := range s.Workloads {
+		w := &s.Workloads[i]
+		if words := against[w.ID]; len(words) > 0 {
+			c.add("workload "+string(w.ID), "no-pool-fits",
+				fmt.Sprintf("no pool has a machine for one of its pods (%s): %s", resources(w.Shape.Needs), list(words)),
+				"add a NodePool with such machines (size, labels, taints), or let the pods ask for less")
+		}
 	}
 }
 
@@ -214,7 +236,7 @@ var shortFixes = map[autoscaler.Rule]struct{ code, fix string }{
 	autoscaler.PoolsOut:      {"out-of-stock", "wait, or add a pool of other machines or in another zone"},
 	autoscaler.PoolsUnknown:  {"pool-unknown", "see whether the provider runs and answers"},
 	autoscaler.PriceCapped:   {"price-capped", "raise the price cap, or lower the workload's max"},
-	autoscaler.NotUnderstood: {"not-understood", "take that out of the pods' template, or keep room for them by other means"},
+	autoscaler.NotUnderstood: {},
 }
 
 // shortages are the pods that have no room now.
@@ -222,8 +244,8 @@ func (c *checker) shortages() {
 	for i := range c.decision.Placements {
 		p := &c.decision.Placements[i]
 		known, ok := shortFixes[p.Why.Rule]
-		if p.Unplaced == 0 || !ok || c.homeless[p.Workload] {
-			continue
+		if p.Unplaced == 0 || !ok || c.homeless[p.Workload] || p.Why.Rule == autoscaler.NotUnderstood {
+			continue // of the last, pods tells one by one
 		}
 		subject := "workload " + string(p.Workload)
 		switch {

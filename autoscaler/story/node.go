@@ -104,15 +104,7 @@ func (t *Teller) whyHere(n *autoscaler.Node, pool *autoscaler.Pool) []string {
 }
 
 // staying are the pods that keep a node from being empty.
-func (t *Teller) staying(id autoscaler.NodeID) []*autoscaler.Pod {
-	var pods []*autoscaler.Pod
-	for i := range t.state.Pods {
-		if p := &t.state.Pods[i]; p.Node == id && p.Daemon == "" && !p.Mirror {
-			pods = append(pods, p)
-		}
-	}
-	return pods
-}
+func (t *Teller) staying(id autoscaler.NodeID) []*autoscaler.Pod { return slices.Clone(t.on[id]) }
 
 // tally counts pods by workload.
 func tally(pods []*autoscaler.Pod) string {
@@ -144,7 +136,7 @@ func (t *Teller) placedOn(id autoscaler.NodeID) string {
 		p := &t.decision.Placements[i]
 		for _, s := range p.Spots {
 			if s.Node == id {
-				names = append(names, fmt.Sprintf("%d of %s", s.Count, placedFor(p)))
+				names = append(names, fmt.Sprintf("%d of %s", s.Count, whose(p)))
 			}
 		}
 	}

@@ -54,7 +54,7 @@ func (t *Teller) buyers(id autoscaler.PoolID) []string {
 		p := &t.decision.Placements[i]
 		for _, s := range p.Spots {
 			if s.Node == "" && s.Pool == id {
-				lines = append(lines, fmt.Sprintf("%d of %s", s.Count, placedFor(p)))
+				lines = append(lines, fmt.Sprintf("%d of %s", s.Count, whose(p)))
 			}
 		}
 	}
@@ -69,18 +69,45 @@ func (t *Teller) poolNotMore(p *autoscaler.Pool, o autoscaler.Order) []string {
 	if p.StockOut != "" {
 		lines = append(lines, "nothing can be bought from it now: "+p.StockOut)
 	}
-	short := 0
+	short, elsewhere := 0, 0
 	for i := range t.decision.Placements {
 		d := &t.decision.Placements[i]
-		if d.Unplaced > 0 {
-			short += d.Unplaced
-			lines = append(lines, fmt.Sprintf("%d of %s have no room: %s", d.Unplaced, placedFor(d), says(d.Why)))
+		if d.Unplaced == 0 {
+			continue
 		}
+		short += d.Unplaced
+		if !concerns(&d.Why, p.ID) {
+			elsewhere += d.Unplaced
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("%d of %s have no room: %s", d.Unplaced, whose(d), says(d.Why)))
 	}
-	if short == 0 && len(lines) == 0 {
+	switch {
+	case elsewhere > 0:
+		lines = append(lines, fmt.Sprintf("%s without room that another pool is nearer to (wholescale check)", count(elsewhere, "pod")))
+	case short == 0 && len(lines) == 0:
 		lines = append(lines, says(o.Why[len(o.Why)-1]))
 	}
 	return lines
+}
+
+// concerns says that a refusal speaks of a pool, or of all.
+func concerns(r *autoscaler.Reason, id autoscaler.PoolID) bool {
+	switch r.Rule {
+	case autoscaler.PoolsFull, autoscaler.PoolsOut, autoscaler.PoolsUnknown:
+		return r.Subject == string(id)
+	case autoscaler.PriceCapped:
+		return r.Subject == "pool "+string(id) || r.Subject == "the cluster"
+	}
+	return true
+}
+
+// whose is placedFor in a sentence.
+func whose(p *autoscaler.Placement) string {
+	if name := placedFor(p); name != "others" {
+		return name
+	}
+	return "those that no workload of ours owns"
 }
 
 // poolNotFewer lists what keeps its machines.

@@ -1,6 +1,7 @@
 package story
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -31,11 +32,19 @@ type Teller struct {
 	state    autoscaler.State
 	decision autoscaler.Decision
 	log      []Entry // oldest first
+	// on are the pods that keep a node from being empty.
+	on map[autoscaler.NodeID][]*autoscaler.Pod
 }
 
 // NewTeller plans the State. The log may be empty: then nothing is told of the past.
 func NewTeller(s autoscaler.State, log []Entry) *Teller {
-	return &Teller{state: s, decision: autoscaler.Plan(s), log: log}
+	t := &Teller{state: s, decision: autoscaler.Plan(s), log: log, on: map[autoscaler.NodeID][]*autoscaler.Pod{}}
+	for i := range s.Pods {
+		if p := &s.Pods[i]; p.Node != "" && p.Daemon == "" && !p.Mirror {
+			t.on[p.Node] = append(t.on[p.Node], p)
+		}
+	}
+	return t
 }
 
 // Question is a form of asking.
@@ -135,9 +144,9 @@ func (t *Teller) find(name string) (identity, error) {
 	case 0:
 		near := match(func(id identity) bool { return strings.Contains(id.name, bare) })
 		if len(near) == 0 {
-			near = slices.DeleteFunc(slices.Clone(all), func(id identity) bool { return id.kind == "pod" })
+			near = match(func(id identity) bool { return id.kind != "pod" })
 		}
-		return identity{}, fmt.Errorf("there is no workload, node, pool or pod %q in this state; there is %s", name, named(near))
+		return identity{}, fmt.Errorf("there is no %s %q; there is %s", cmp.Or(kind, "workload, node, pool or pod"), bare, named(near))
 	}
 	return identity{}, fmt.Errorf("%q is more than one thing: %s; say which", name, named(list))
 }

@@ -53,6 +53,9 @@ func (t *Teller) WhatIf(changes ...Change) (Comparison, error) {
 		}
 		c.Changes = append(c.Changes, words)
 	}
+	if err := crossed(&s); err != nil {
+		return c, err
+	}
 	d := autoscaler.Plan(s)
 	c.Before, c.After = autoscaler.Describe(t.decision, false), autoscaler.Describe(d, false)
 	c.Diff = diff(blocks(c.Before), blocks(c.After))
@@ -71,6 +74,21 @@ func (t *Teller) WhatIf(changes ...Change) (Comparison, error) {
 		c.Notes = append(c.Notes, "this would not be carried out: "+v.String())
 	}
 	return c, nil
+}
+
+// crossed refuses bounds that nothing is within.
+func crossed(s *autoscaler.State) error {
+	for i := range s.Workloads {
+		if p := &s.Workloads[i].Policy; p.Max > 0 && p.Min > p.Max {
+			return fmt.Errorf("%s would have bounds of %d..%d replicas; change the other one too", s.Workloads[i].ID, p.Min, p.Max)
+		}
+	}
+	for i := range s.Pools {
+		if p := &s.Pools[i]; p.Min > p.Max {
+			return fmt.Errorf("pool %s would have bounds of %d..%d machines; change the other one too", p.ID, p.Min, p.Max)
+		}
+	}
+	return nil
 }
 
 func unplaced(d *autoscaler.Decision) int {
@@ -121,7 +139,12 @@ func RemoveNode(name string) Change {
 // AddReplicas wants n more of a workload than is decided now; the workload's own bound still holds.
 func AddReplicas(name string, n int) Change {
 	return ofWorkload(name, func(t *Teller, w *autoscaler.Workload) string {
-		w.Policy.Min = max(0, t.scale(w.ID).To+n)
+		now := t.scale(w.ID).To
+		w.Policy.Min = now + n
+		if most := w.Policy.Max; most > 0 && w.Policy.Min > most {
+			w.Policy.Min = most
+			return fmt.Sprintf("%d replicas of %s instead of the %d that are decided now: its most is below %d", most, w.ID, now, now+n)
+		}
 		return fmt.Sprintf("at least %d replicas of %s, %d more than are decided now", w.Policy.Min, w.ID, n)
 	})
 }

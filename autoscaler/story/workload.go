@@ -126,7 +126,7 @@ func overruled(s autoscaler.Scale) []string {
 // keeps the replicas that are wanted from having room.
 func (t *Teller) notMore(w *autoscaler.Workload, s autoscaler.Scale) []string {
 	var lines []string
-	if r, wish, ok := holds(s, ceilings, func(wish int) bool { return wish > s.To }); ok {
+	if r, wish, ok := holds(s, ceiling, func(wish int) bool { return wish > s.To }); ok {
 		lines = append(lines, fmt.Sprintf("%d would be wanted (%s), but %s", wish.Result, wish.Sentence(), says(r)))
 	} else if w.Blocked != "" {
 		lines = append(lines, says(s.Why[0]))
@@ -155,24 +155,37 @@ func (t *Teller) notFewer(w *autoscaler.Workload, s autoscaler.Scale) []string {
 	if s.To == 0 {
 		return []string{"there are none"}
 	}
-	if r, wish, ok := holds(s, floors, func(wish int) bool { return wish < s.To }); ok {
-		until := ""
-		if r.At.After(t.state.Now) {
-			until = " (for " + length(r.At.Sub(t.state.Now)) + " more)"
+	if r, wish, ok := holds(s, floor, func(wish int) bool { return wish < s.To }); ok {
+		until, end := "", r.At
+		if r.Rule == autoscaler.PanicDemand {
+			end = r.At.Add(w.Policy.StableWindow)
+		}
+		if end.After(t.state.Now) {
+			until = " (for " + length(end.Sub(t.state.Now)) + " more)"
 		}
 		return []string{fmt.Sprintf("%d would do (%s), but %s%s", wish.Result, wish.Sentence(), says(r), until)}
 	}
 	if w.Blocked != "" {
 		return []string{says(s.Why[0])}
 	}
+	if _, wish, ok := holds(s, ceiling, func(wish int) bool { return wish > s.To }); ok {
+		return []string{fmt.Sprintf("even %d would be wanted: %s", wish.Result, says(wish))}
+	}
 	return []string{fmt.Sprintf("%d are needed: %s", s.To, says(s.Why[0]))}
 }
 
+// floor says that a rule keeps replicas up. Panic does once it is held: then replicas only grow.
+func floor(r autoscaler.Reason) bool {
+	return slices.Contains(floors, r.Rule) || r.Rule == autoscaler.PanicDemand && !r.At.IsZero()
+}
+
+func ceiling(r autoscaler.Reason) bool { return slices.Contains(ceilings, r.Rule) }
+
 // holds finds the rule that set aside a wish beyond what was decided, and that wish: of the rules that shaped the number, the
 // last one that did so.
-func holds(s autoscaler.Scale, rules []autoscaler.Rule, beyond func(int) bool) (rule, wish autoscaler.Reason, ok bool) {
+func holds(s autoscaler.Scale, bounds func(autoscaler.Reason) bool, beyond func(int) bool) (rule, wish autoscaler.Reason, ok bool) {
 	for i, r := range s.Why {
-		if r.Result != s.To || !slices.Contains(rules, r.Rule) {
+		if r.Result != s.To || !bounds(r) {
 			continue
 		}
 		for _, w := range s.Why[i+1:] {
@@ -283,11 +296,13 @@ func (t *Teller) nodeOf(id autoscaler.NodeID) *autoscaler.Node {
 // leavers are the pods that are marked to leave first.
 func (t *Teller) leavers(id autoscaler.WorkloadID) []string {
 	var lines []string
+	ours := map[autoscaler.PodID]bool{}
+	for _, p := range t.podsOf(id) {
+		ours[p.ID] = true
+	}
 	for _, c := range t.decision.Costs {
-		for _, p := range t.podsOf(id) {
-			if p.ID == c.Pod && c.Cost < 0 {
-				lines = append(lines, fmt.Sprintf("%s: %s", c.Pod, says(c.Why)))
-			}
+		if ours[c.Pod] && c.Cost < 0 {
+			lines = append(lines, fmt.Sprintf("%s: %s", c.Pod, says(c.Why)))
 		}
 	}
 	if len(lines) > mostNamed {
@@ -300,6 +315,9 @@ func (t *Teller) holdLines(w *autoscaler.Workload) []string {
 	for _, h := range t.decision.Holds {
 		if h.Workload != w.ID {
 			continue
+		}
+		if h.Refuse && w.Demand.Queued == 0 {
+			return []string{"one that came now would be refused at once: " + says(h.Why)}
 		}
 		if h.Refuse {
 			return []string{fmt.Sprintf("the %d held are refused at once: %s", w.Demand.Queued, says(h.Why))}
