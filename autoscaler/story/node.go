@@ -97,7 +97,7 @@ func (t *Teller) whyHere(n *autoscaler.Node, pool *autoscaler.Pool) []string {
 	if bought := t.boughtFor(n, pool); bought != "" {
 		lines = append(lines, "bought for "+bought)
 	}
-	if pool.Min > 0 {
+	if pool.Min > 0 && t.machines(pool.ID) <= pool.Min {
 		lines = append(lines, fmt.Sprintf("its pool keeps %d at least", pool.Min))
 	}
 	return lines
@@ -205,7 +205,7 @@ func (t *Teller) whyNotGone(n *autoscaler.Node, pool *autoscaler.Pool) []string 
 	if d := t.drain(n.ID); d != nil {
 		return append(lines, says(d.Why))
 	}
-	if n.Phase != autoscaler.Ready || len(pods) == 0 {
+	if n.Phase != autoscaler.Ready || len(pods) == 0 || len(lines) > 0 {
 		return lines
 	}
 	return append(lines, t.inUse(n, pool, pods)...)
@@ -229,19 +229,39 @@ func (t *Teller) inUse(n *autoscaler.Node, pool *autoscaler.Pool, pods []*autosc
 	case t.machines(pool.ID) <= pool.Min:
 		return []string{fmt.Sprintf("its pool keeps %d", pool.Min)}
 	}
-	if tried := t.tried(n.ID); !tried.IsZero() {
-		return []string{fmt.Sprintf("when it was last looked at (%s), to move its pods was not worth it or they had no room elsewhere", clock(tried))}
+	switch d := t.ifItsTurn(n); {
+	case d == nil:
+		return []string{"its pods or their workloads changed lately, or a budget allows no node of its pool to leave"}
+	case d.Step == autoscaler.Cordon:
+		return []string{"it goes when its turn comes, one at a time: " + says(d.Why)}
+	default:
+		return []string{says(d.Why)}
 	}
-	return []string{"it has pods; whether to move them is looked at of one node at a time, and it was not its turn"}
 }
 
-func (t *Teller) tried(id autoscaler.NodeID) time.Time {
+// ifItsTurn is what Plan would decide about a node in use if it were the one to be looked at: all others were just tried.
+func (t *Teller) ifItsTurn(n *autoscaler.Node) *autoscaler.Drain {
+	s := t.state
+	s.Memo.Nodes = nil
+	known := map[autoscaler.NodeID]autoscaler.NodeMemo{}
 	for _, m := range t.state.Memo.Nodes {
-		if m.ID == id {
-			return m.Tried
+		known[m.ID] = m
+	}
+	for i := range s.Nodes {
+		m := known[s.Nodes[i].ID]
+		m.ID, m.Tried = s.Nodes[i].ID, s.Now
+		if m.ID == n.ID {
+			m.Tried = time.Time{}
+		}
+		s.Memo.Nodes = append(s.Memo.Nodes, m)
+	}
+	d := autoscaler.Plan(s)
+	for i := range d.Drains {
+		if d.Drains[i].Node == n.ID {
+			return &d.Drains[i]
 		}
 	}
-	return time.Time{}
+	return nil
 }
 
 // machines is how many a pool has, without those that leave.

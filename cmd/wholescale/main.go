@@ -29,17 +29,10 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root := &cobra.Command{
-		Use: "wholescale", Short: "One loop from requests to replicas to nodes",
-		SilenceUsage: true, SilenceErrors: true,
-	}
+	root := command()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	root.AddCommand(simulateCommand(), traceCommand(), demoCommand(), benchCommand(), versionCommand())
-	root.AddCommand(whyCommand(), whatifCommand(), stateCommand(), checkCommand())
-	convention(root)
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:
@@ -50,6 +43,19 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintln(stderr, "wholescale:", err)
 	return exitFailed
+}
+
+// command is the whole tree of them.
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use: "wholescale", Short: "One loop from requests to replicas to nodes",
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	root.AddCommand(simulateCommand(), traceCommand(), demoCommand(), benchCommand(), versionCommand())
+	root.AddCommand(whyCommand(), whatifCommand(), stateCommand(), checkCommand())
+	convention(root)
+	return root
 }
 
 // outputFlag is -o, the same for all commands: text for people or json for programs.
