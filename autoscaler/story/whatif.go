@@ -22,6 +22,8 @@ type Comparison struct {
 	Diff   []Diff `json:"diff"`
 	// Pools are sorted by id.
 	Pools []Bill `json:"pools"`
+	// Money is what all machines of a known price cost an hour.
+	Money Money `json:"money"`
 	// Notes is what to know of the comparison: prices that are not known, pods without room.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -39,6 +41,13 @@ type Bill struct {
 	Asked  int     `json:"asked"` // of the provider, until now
 	Before int     `json:"before"`
 	After  int     `json:"after"`
+}
+
+// Money is a cost an hour: as asked for until now, as decided now, and as it would be.
+type Money struct {
+	Asked  float64 `json:"asked"`
+	Before float64 `json:"before"`
+	After  float64 `json:"after"`
 }
 
 // WhatIf plans the State with the changes. Nothing but the answer comes of it.
@@ -63,6 +72,9 @@ func (t *Teller) WhatIf(changes ...Change) (Comparison, error) {
 		p := &s.Pools[i]
 		b := Bill{Pool: string(p.ID), Price: p.PricePerHour, Asked: t.state.Pools[i].Target, Before: t.decision.Orders[i].To, After: d.Orders[i].To}
 		c.Pools = append(c.Pools, b)
+		c.Money.Asked += float64(b.Asked) * b.Price
+		c.Money.Before += float64(b.Before) * b.Price
+		c.Money.After += float64(b.After) * b.Price
 		if b.Price == 0 && b.Before+b.After > 0 {
 			c.Notes = append(c.Notes, "the price of pool "+b.Pool+" is not known and not in the sums")
 		}
@@ -97,14 +109,6 @@ func unplaced(d *autoscaler.Decision) int {
 		n += d.Placements[i].Unplaced
 	}
 	return n
-}
-
-// Money is what all machines cost an hour: as asked for, as decided now, and as it would be.
-func (c *Comparison) Money() (asked, before, after float64) {
-	for _, b := range c.Pools {
-		asked, before, after = asked+float64(b.Asked)*b.Price, before+float64(b.Before)*b.Price, after+float64(b.After)*b.Price
-	}
-	return asked, before, after
 }
 
 // RemoveNode is a node that is gone: its pods wait for room, its daemons are no more, and its pool was told so.
@@ -158,6 +162,9 @@ func Bounds(name string, low, high int) Change {
 		}
 		if high >= 0 {
 			p.Max = high
+		}
+		if p.Max == 0 {
+			return fmt.Sprintf("%s has %d replicas at least and no bound above", w.ID, p.Min)
 		}
 		return fmt.Sprintf("%s has bounds of %d..%d replicas", w.ID, p.Min, p.Max)
 	})
@@ -285,7 +292,7 @@ func diff(a, b []string) []Diff {
 	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
 		a, b = a[:len(a)-1], b[:len(b)-1]
 	}
-	var out []Diff
+	out := []Diff{}
 	tell := func(op, block string) {
 		for line := range strings.Lines(block) {
 			out = append(out, Diff{op, strings.TrimRight(line, "\n")})

@@ -225,7 +225,7 @@ func TestAStateFromStdinAndWhatStateWritesReadsBack(t *testing.T) {
 	root.SetIn(in)
 	root.SetOut(&out)
 	root.SetErr(&err)
-	if e := root.Execute(); e == nil || !strings.Contains(out.String(), "pool gpu\n") {
+	if e := root.Execute(); e == nil || !strings.Contains(out.String(), "pool/gpu\n") {
 		t.Errorf("%v, %q, %q", e, out.String(), err.String())
 	}
 	var records scenario.Scenario

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -36,7 +38,7 @@ when it could not be judged.`,
 				fmt.Fprintln(c.ErrOrStderr(), "nothing is amiss")
 				return nil
 			}
-			return fmt.Errorf("%w: %d lines above", errFound, len(found))
+			return fmt.Errorf("%w %d, each with its fix above", errFound, len(found))
 		},
 	}
 	formatFlag(c, &output, sheetFormats...)
@@ -62,7 +64,8 @@ func findings(list []story.Finding) *sheet {
 	}
 	for _, f := range list {
 		s.rows = append(s.rows, []string{f.Subject, f.Code, f.Problem, f.Fix})
-		s.names = append(s.names, f.Subject)
+		s.names = append(s.names, strings.Replace(f.Subject, " ", "/", 1))
 	}
+	s.names = slices.Compact(s.names) // findings are sorted by subject
 	return s
 }

@@ -72,6 +72,7 @@ func outputFlag(c *cobra.Command, to *string) {
 func writeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		return fmt.Errorf("writing the result: %w", err)
 	}

@@ -182,8 +182,8 @@ func writeComparison(c *cobra.Command, a *story.Comparison) error {
 		}
 		table.rows = append(table.rows, []string{p.Pool, price, text(p.Asked), text(p.Before), text(p.After)})
 	}
-	asked, before, after := a.Money()
-	table.rows = append(table.rows, []string{"money", "", money(asked), money(before), money(after) + " (" + signed(after-before) + ")"})
+	m := a.Money
+	table.rows = append(table.rows, []string{"money", "", money(m.Asked), money(m.Before), money(m.After) + " (" + signed(m.After-m.Before) + ")"})
 	if err := table.table(&b, true); err != nil {
 		return err
 	}
