@@ -3,7 +3,6 @@ package story
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -99,9 +98,6 @@ func (c *checker) pools() {
 		if p.Max == 0 {
 			c.add(subject, "pool-never-buys", "it may have 0 machines at most", "raise the NodePool's max (and the provider's own limit)")
 		}
-		if p.Unknown == "" && p.Target < p.Min && p.Min > p.Max {
-			c.add(subject, "bounds-cross", fmt.Sprintf("its least of %d is above its most of %d", p.Min, p.Max), "set min <= max")
-		}
 		if p.PricePerHour == 0 && slices.ContainsFunc(s.Pools, func(q autoscaler.Pool) bool { return q.PricePerHour > 0 }) {
 			c.add(subject, "no-price", "it has no price and others have: it is taken to be dearer than any", "set pricePerHour in the provider's pool")
 		}
@@ -140,7 +136,7 @@ func (c *checker) workloads() {
 			}
 		}
 		for _, sig := range w.Signals {
-			if sig.Stale || math.IsNaN(sig.Value) {
+			if sig.Stale {
 				c.add(subject, "signal-unknown", "signal "+sig.Name+" has no fresh value: it lowers nothing", "see that the metrics API serves it (kubectl get --raw /apis/custom.metrics.k8s.io, external.metrics.k8s.io or metrics.k8s.io)")
 			}
 		}

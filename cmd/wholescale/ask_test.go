@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -95,7 +96,7 @@ func TestTheLogOfTheShop(t *testing.T) {
 	}
 	note(&now, string(shop))
 	const path = "testdata/ask/decisions.jsonl"
-	if f := flag.Lookup("rewrite"); f != nil && f.Value.String() == "true" {
+	if rewriting() {
 		if err := os.WriteFile(path, log.Bytes(), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -251,5 +252,90 @@ func TestColoursAreForATerminalAlone(t *testing.T) {
 	}
 	if got := (paint{}).red("x"); got != "x" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestTheDocumentedOutputsAreTrue runs the commands of docs/ask.md, and with -rewrite writes what came out into it.
+func TestTheDocumentedOutputsAreTrue(t *testing.T) {
+	const fence, end = "```console\n", "```\n"
+	path, err := filepath.Abs("../../docs/ask.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir("testdata/ask")
+	var now strings.Builder
+	commands := 0
+	for rest := string(text); ; {
+		before, after, found := strings.Cut(rest, fence)
+		now.WriteString(before)
+		if !found {
+			break
+		}
+		block, after, _ := strings.Cut(after, end)
+		now.WriteString(fence)
+		for line := range strings.Lines(block) {
+			if words, ok := strings.CutPrefix(line, "$ wholescale "); ok {
+				commands++
+				_, out, _ := call(strings.Fields(words)...)
+				now.WriteString(line + out)
+			}
+		}
+		now.WriteString(end)
+		rest = after
+	}
+	if commands < 8 {
+		t.Errorf("%d commands were run", commands)
+	}
+	if now.String() == string(text) {
+		return
+	}
+	if rewriting() {
+		if err := os.WriteFile(path, []byte(now.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	t.Errorf("docs/ask.md shows other outputs; -rewrite writes them anew, as\n%s", now.String())
+}
+
+func rewriting() bool {
+	f := flag.Lookup("rewrite")
+	return f != nil && f.Value.String() == "true"
+}
+
+// TestTheDocumentationNamesEachFlagAndCode holds the tables to the code.
+func TestTheDocumentationNamesEachFlagAndCode(t *testing.T) {
+	text, err := os.ReadFile("../../docs/ask.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range changeFlags {
+		if !strings.Contains(string(text), "`--"+f.name+" ") {
+			t.Errorf("--%s is not there", f.name)
+		}
+	}
+	source, err := os.ReadFile("../../autoscaler/story/check.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := regexp.MustCompile(`c\.add\([^"]*"?[^"]*"?, "([a-z-]+)"|code = "([a-z-]+)"|\{"([a-z]+-[a-z-]+)", "|code, fix = "([a-z]+)"`).FindAllStringSubmatch(string(source), -1)
+	seen := 0
+	for _, match := range codes {
+		for _, code := range match[1:] {
+			if code == "" {
+				continue
+			}
+			seen++
+			if !strings.Contains(string(text), "`"+code+"`") {
+				t.Errorf("code %s is not there", code)
+			}
+		}
+	}
+	if seen < 25 {
+		t.Errorf("%d codes were seen", seen)
 	}
 }
