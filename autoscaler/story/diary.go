@@ -1,10 +1,10 @@
 package story
 
 import (
+	"cmp"
 	"hash/fnv"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/wholescale/wholescale/autoscaler"
 )
@@ -15,7 +15,15 @@ const mostParts = 512
 // Diary knows what was last noted of each thing, so that a plan that decides the same for the same reasons adds nothing. The
 // numbers inside the reasons change with every tick and are no news. It is for one goroutine; use NewDiary.
 type Diary struct {
-	said map[thing]mark
+	said map[thing]*said
+	// round counts the calls of Note.
+	round uint64
+}
+
+// said is what was last noted of a thing, and in which round it was last spoken of.
+type said struct {
+	mark
+	round uint64
 }
 
 // thing is what a decision is about: kind is the first letter of scale, place, order, drain or hold.
@@ -33,11 +41,12 @@ type mark struct {
 }
 
 // NewDiary is one that has noted nothing: its next entry is complete.
-func NewDiary() *Diary { return &Diary{said: map[thing]mark{}} }
+func NewDiary() *Diary { return &Diary{said: map[thing]*said{}} }
 
 // Note gives back what is new in a decision, and whether anything is.
 func (y *Diary) Note(d autoscaler.Decision, cause string) (Entry, bool) {
-	n := noting{diary: y, now: make(map[thing]mark, len(y.said)), entry: Entry{At: d.At, Cause: cause}}
+	y.round++
+	n := noting{diary: y, entry: Entry{At: d.At, Cause: cause}}
 	for i := range d.Scales {
 		s := &d.Scales[i]
 		if n.fresh(thing{'s', string(s.Workload)}, mark{from: s.From, to: s.To, rule: first(s.Why).Rule, subject: first(s.Why).Subject}) {
@@ -72,8 +81,9 @@ func (y *Diary) Note(d autoscaler.Decision, cause string) (Entry, bool) {
 			n.entry.Holds = append(n.entry.Holds, holdOf(h))
 		}
 	}
-	n.over()
-	y.said = n.now
+	if n.spoken < len(y.said) {
+		n.over()
+	}
 	return n.entry, n.parts > 0
 }
 
@@ -87,27 +97,33 @@ func first(why []autoscaler.Reason) autoscaler.Reason {
 // noting is one Note under way.
 type noting struct {
 	diary *Diary
-	now   map[thing]mark
 	entry Entry
 	parts int
+	// spoken is how many things that are known were spoken of.
+	spoken int
 }
 
 // fresh says that something is to be noted. What finds no room in the entry is not taken as said.
 func (n *noting) fresh(t thing, m mark) bool {
-	before, known := n.diary.said[t]
-	switch {
-	case known && before == m:
-		n.now[t] = m
-		return false
-	case n.parts == mostParts:
-		n.entry.More = true
-		if known {
-			n.now[t] = before
+	last := n.diary.said[t]
+	if last != nil {
+		last.round = n.diary.round
+		n.spoken++
+		if last.mark == m {
+			return false
 		}
+	}
+	if n.parts == mostParts {
+		n.entry.More = true
 		return false
 	}
-	n.now[t] = m
 	n.parts++
+	if last == nil {
+		n.diary.said[t] = &said{m, n.diary.round}
+		n.spoken++
+		return true
+	}
+	last.mark = m
 	return true
 }
 
@@ -115,7 +131,7 @@ func (n *noting) fresh(t thing, m mark) bool {
 func (n *noting) unnamed(t thing) thing {
 	name := t.name
 	for k := 2; ; k++ {
-		if _, taken := n.now[t]; !taken {
+		if last := n.diary.said[t]; last == nil || last.round != n.diary.round {
 			return t
 		}
 		t.name = name + "#" + strconv.Itoa(k)
@@ -124,23 +140,23 @@ func (n *noting) unnamed(t thing) thing {
 
 var kinds = map[byte]string{'s': "scale", 'p': "place", 'o': "order", 'd': "drain", 'h': "hold"}
 
-// over notes what is no longer spoken of.
+// over notes what is no longer spoken of, and forgets it.
 func (n *noting) over() {
-	for t := range n.diary.said {
-		if _, still := n.now[t]; !still {
-			n.entry.Over = append(n.entry.Over, kinds[t.kind]+" "+t.name)
+	var gone []thing
+	for t, last := range n.diary.said {
+		if last.round != n.diary.round {
+			gone = append(gone, t)
 		}
 	}
-	slices.Sort(n.entry.Over)
-	if left := mostParts - n.parts; len(n.entry.Over) > left {
-		for _, name := range n.entry.Over[left:] {
-			kind, rest, _ := strings.Cut(name, " ")
-			t := thing{kind[0], rest}
-			n.now[t] = n.diary.said[t]
-		}
-		n.entry.Over, n.entry.More = n.entry.Over[:left], true
+	slices.SortFunc(gone, func(a, b thing) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.name, b.name)) })
+	if left := mostParts - n.parts; len(gone) > left {
+		gone, n.entry.More = gone[:left], true
 	}
-	n.parts += len(n.entry.Over)
+	for _, t := range gone {
+		n.entry.Over = append(n.entry.Over, kinds[t.kind]+" "+t.name)
+		delete(n.diary.said, t)
+	}
+	n.parts += len(gone)
 }
 
 func spotsMark(spots []autoscaler.Spot) uint64 {

@@ -134,29 +134,35 @@ func buyersIn(e *Entry, pool string) string {
 	return list(names)
 }
 
-// orderSlack is how much later than the order its machine may say that it was made: the provider's clock is another one.
-const orderSlack = 5 * time.Second
+// A node may say that it was made before it was ordered: Kubernetes cuts times to the second, and the provider's clock is
+// another one. The last order until usualSlack after it is taken, and failing that the first one until mostSlack after it.
+const (
+	usualSlack = time.Second
+	mostSlack  = 5 * time.Second
+)
 
-// boughtInLog finds the last rise of its pool before the node was made, and whom that was for.
+// boughtInLog finds the rise of its pool that a node was made by, and whom that was for.
 func (t *Teller) boughtInLog(n *autoscaler.Node) string {
 	if n.Since.IsZero() {
 		return ""
 	}
-	for i := len(t.log) - 1; i >= 0; i-- {
+	text := ""
+	for i := range t.log {
 		e := &t.log[i]
-		if e.At.After(n.Since.Add(orderSlack)) {
-			continue
+		if e.At.After(n.Since.Add(mostSlack)) || text != "" && e.At.After(n.Since.Add(usualSlack)) {
+			break
 		}
 		for k := range e.Orders {
 			if o := &e.Orders[k]; o.Pool == string(n.Pool) && o.To > o.From {
-				if whom := buyersIn(e, o.Pool); whom != "" {
-					return whom + ", at " + stamp(e.At, t.state.Now)
+				reason := buyersIn(e, o.Pool)
+				if reason == "" {
+					reason = why(o.Why)
 				}
-				return why(o.Why) + ", at " + stamp(e.At, t.state.Now)
+				text = reason + ", at " + stamp(e.At, t.state.Now)
 			}
 		}
 	}
-	return ""
+	return text
 }
 
 // Past tells what the log has of a workload, node or pool at a time: what held then, since when, and what came after. An

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/wholescale/wholescale/autoscaler"
 )
@@ -46,6 +47,9 @@ func NewTeller(s autoscaler.State, log []Entry) *Teller {
 	}
 	return t
 }
+
+// Decision is what Plan makes of the State.
+func (t *Teller) Decision() autoscaler.Decision { return t.decision }
 
 // Question is a form of asking.
 type Question int
@@ -98,15 +102,25 @@ func (s Story) Text(head func(string) string) string {
 		width = max(width, len(p.Title))
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n", head(s.Subject+" at "+clock(s.At)+": "+s.Summary))
+	fmt.Fprintf(&b, "%s\n", head(Printable(s.Subject+" at "+clock(s.At)+": "+s.Summary)))
 	for _, p := range s.Parts {
 		title := p.Title
 		for _, l := range p.Lines {
-			fmt.Fprintf(&b, "  %s  %s\n", head(fmt.Sprintf("%-*s", width, title)), l)
+			fmt.Fprintf(&b, "  %s  %s\n", head(fmt.Sprintf("%-*s", width, title)), Printable(l))
 			title = ""
 		}
 	}
 	return b.String()
+}
+
+// Printable keeps words that came from outside (a provider's, an annotation's) from moving a terminal's cursor.
+func Printable(text string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) {
+			return c
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // identity is a thing of the State, by its position.

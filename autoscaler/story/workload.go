@@ -171,7 +171,11 @@ func (t *Teller) notFewer(w *autoscaler.Workload, s autoscaler.Scale) []string {
 	if _, wish, ok := holds(s, ceiling, func(wish int) bool { return wish > s.To }); ok {
 		return []string{fmt.Sprintf("even %d would be wanted: %s", wish.Result, says(wish))}
 	}
-	return []string{fmt.Sprintf("%d are needed: %s", s.To, says(s.Why[0]))}
+	needed := "the one is needed: "
+	if s.To > 1 {
+		needed = fmt.Sprintf("%d are needed: ", s.To)
+	}
+	return []string{needed + says(s.Why[0])}
 }
 
 // floor says that a rule keeps replicas up. Panic does once it is held: then replicas only grow.

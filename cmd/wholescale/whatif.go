@@ -160,7 +160,7 @@ func writeComparison(c *cobra.Command, a *story.Comparison) error {
 	var b bytes.Buffer
 	fmt.Fprintln(&b, colour.bold("if, at "+a.At.UTC().Format("15:04:05")))
 	for _, words := range a.Changes {
-		fmt.Fprintf(&b, "  %s\n", words)
+		fmt.Fprintln(&b, " ", story.Printable(words))
 	}
 	fmt.Fprintln(&b, colour.bold("then"))
 	if len(a.Diff) == 0 {
@@ -171,7 +171,7 @@ func writeComparison(c *cobra.Command, a *story.Comparison) error {
 		if d.Op == "+" {
 			in = colour.green
 		}
-		fmt.Fprintln(&b, in(d.Op+" "+d.Line))
+		fmt.Fprintln(&b, in(d.Op+" "+story.Printable(d.Line)))
 	}
 	fmt.Fprintln(&b, colour.bold("machines and money an hour"))
 	table := sheet{columns: []column{{title: "pool"}, {title: "price"}, {title: "asked for"}, {title: "decided now"}, {title: "then"}}}
@@ -188,7 +188,7 @@ func writeComparison(c *cobra.Command, a *story.Comparison) error {
 		return err
 	}
 	for _, note := range a.Notes {
-		fmt.Fprintln(&b, "note:", note)
+		fmt.Fprintln(&b, "note:", story.Printable(note))
 	}
 	if _, err := b.WriteTo(c.OutOrStdout()); err != nil {
 		return fmt.Errorf("writing the answer: %w", err)
