@@ -38,6 +38,7 @@ func (t *Teller) workload(i int, q Question) Story {
 	s.add("why not fewer", t.notFewer(w, scale)...)
 	s.add("pods", t.whereabouts(pods)...)
 	s.add("on its way", t.arriving(w, scale)...)
+	s.add("nodes", t.nodesOf(w, pods)...)
 	s.add("leave first", t.leavers(w.ID)...)
 	s.add("requests", t.holdLines(w)...)
 	s.add("before", t.pastOfWorkload(string(w.ID))...)
@@ -243,6 +244,41 @@ func (t *Teller) whereabouts(pods []*autoscaler.Pod) []string {
 			line += fmt.Sprintf(", %d in flight on them", flight)
 		}
 		lines = append(lines, line)
+	}
+	return lines
+}
+
+// nodesOf are the nodes that it runs on or is to run on, with what they cost and what they were bought for.
+func (t *Teller) nodesOf(w *autoscaler.Workload, pods []*autoscaler.Pod) []string {
+	used := map[autoscaler.NodeID]bool{}
+	for _, p := range pods {
+		used[p.Node] = true
+	}
+	for i := range t.decision.Placements {
+		if p := &t.decision.Placements[i]; p.Workload == w.ID {
+			for _, spot := range p.Spots {
+				used[spot.Node] = true
+			}
+		}
+	}
+	var lines []string
+	for i := range t.state.Nodes {
+		n := &t.state.Nodes[i]
+		if !used[n.ID] {
+			continue
+		}
+		pool := t.poolOf(n.Pool)
+		line := string(n.ID) + ": " + nodeSummary(n, pool)
+		if pool != nil {
+			line += ", " + price(pool)
+			if bought := t.boughtFor(n, pool); bought != "" {
+				line += ", bought for " + bought
+			}
+		}
+		lines = append(lines, line)
+	}
+	if len(lines) > mostNamed {
+		lines = append(lines[:mostNamed], fmt.Sprintf("and %d more", len(lines)-mostNamed))
 	}
 	return lines
 }
