@@ -80,7 +80,8 @@ func (c *checker) cluster() {
 		c.add("cluster", "no-prices", problem, "set pricePerHour in the provider's pools")
 	}
 	if stale > 0 && stale == len(s.Workloads) {
-		c.add("cluster", "demand-unknown", "no gateway has a fresh report: nothing is scaled down", "see that gateways run and reach the controller (wholescale_gateway_link_connected is 1)")
+		c.add("cluster", "demand-unknown", "no gateway has a fresh report: nothing is scaled down",
+			"see that gateways run and reach the controller (wholescale_gateway_link_connected is 1)")
 	}
 }
 
@@ -91,9 +92,11 @@ func (c *checker) pools() {
 		subject := "pool " + string(p.ID)
 		switch {
 		case p.Unknown != "":
-			c.add(subject, "pool-unknown", "the provider's figures are not known: "+p.Unknown, "see whether the provider runs and answers (its log, wholescale_provider_orders_total)")
+			c.add(subject, "pool-unknown", "the provider's figures are not known: "+p.Unknown,
+				"see whether the provider runs and answers (its log, wholescale_provider_orders_total)")
 		case p.StockOut != "":
-			c.add(subject, "out-of-stock", "nothing can be bought from it now: "+p.StockOut, "wait, or add a pool of other machines or in another zone that its pods can run on")
+			c.add(subject, "out-of-stock", "nothing can be bought from it now: "+p.StockOut,
+				"wait, or add a pool of other machines or in another zone that its pods can run on")
 		}
 		if p.Max == 0 {
 			c.add(subject, "pool-never-buys", "it may have 0 machines at most", "raise the NodePool's max (and the provider's own limit)")
@@ -106,7 +109,8 @@ func (c *checker) pools() {
 			cap float64
 		}{{"its own price cap", p.PriceCap}, {"the cluster's price cap", s.PriceCap}} {
 			if limit.cap > 0 && p.PricePerHour > limit.cap {
-				c.add(subject, "cap-below-machine", fmt.Sprintf("one machine costs %s an hour and %s is %s: none is ever bought", number(p.PricePerHour), limit.of, number(limit.cap)), "raise the cap, or add a pool of cheaper machines")
+				c.add(subject, "cap-below-machine", fmt.Sprintf("one machine costs %s an hour and %s is %s: none is ever bought", number(p.PricePerHour), limit.of, number(limit.cap)),
+					"raise the cap, or add a pool of cheaper machines")
 			}
 		}
 	}
@@ -123,9 +127,11 @@ func (c *checker) workloads() {
 		}
 		switch {
 		case needs.CPU == 0 || needs.Memory == 0:
-			c.add(subject, "no-requests", "its pods ask for "+resources(needs)+": machines are filled with them without end", "set resources.requests for CPU and memory in its template")
+			c.add(subject, "no-requests", "its pods ask for "+resources(needs)+": machines are filled with them without end",
+				"set resources.requests for CPU and memory in its template")
 		case needs.CPU == 100 && needs.Memory == 128<<20:
-			c.add(subject, "no-requests", "its pods are planned with 100m CPU and 128Mi, which is what is assumed where a template says nothing", "set resources.requests for CPU and memory in its template to what it uses")
+			c.add(subject, "no-requests", "its pods are planned with 100m CPU and 128Mi, which is what is assumed where a template says nothing",
+				"set resources.requests for CPU and memory in its template to what it uses")
 		}
 		if p.Max > 0 && p.Min == p.Max {
 			c.add(subject, "fixed-replicas", fmt.Sprintf("its least and its most are both %d: it never scales", p.Min), "widen its bounds, or take it away from Wholescale")
@@ -137,7 +143,8 @@ func (c *checker) workloads() {
 		}
 		for _, sig := range w.Signals {
 			if sig.Stale {
-				c.add(subject, "signal-unknown", "signal "+sig.Name+" has no fresh value: it lowers nothing", "see that the metrics API serves it (kubectl get --raw /apis/custom.metrics.k8s.io, external.metrics.k8s.io or metrics.k8s.io)")
+				c.add(subject, "signal-unknown", "signal "+sig.Name+" has no fresh value: it lowers nothing",
+					"see that the metrics API serves it (kubectl get --raw /apis/custom.metrics.k8s.io, external.metrics.k8s.io or metrics.k8s.io)")
 			}
 		}
 	}
@@ -194,7 +201,8 @@ func (c *checker) fits() {
 		}
 		c.homeless[p.Workload] = true
 		if p.Why.Rule == autoscaler.NotUnderstood {
-			c.add("workload "+string(p.Workload), "not-understood", "no machine is bought for it: "+p.Why.Subject, "take that out of its template, or keep room for it by other means")
+			c.add("workload "+string(p.Workload), "not-understood", "no machine is bought for it: "+p.Why.Subject,
+				"take that out of its template, or keep room for it by other means")
 		}
 	}
 	c.refusals(s)
@@ -272,11 +280,14 @@ func (c *checker) nodes() {
 		case n.Keep != "":
 			c.add(subject, "node-kept", "it is never given back: "+n.Keep, "take the mark off the node when it is no longer wanted")
 		case n.Phase == autoscaler.NotReady && pool.Disruption.RepairAfter == 0:
-			c.add(subject, "node-not-ready", "it is not ready, and its pool repairs none", "see what the node's kubelet says; set disruption.repairAfter to have such nodes replaced")
+			c.add(subject, "node-not-ready", "it is not ready, and its pool repairs none",
+				"see what the node's kubelet says; set disruption.repairAfter to have such nodes replaced")
 		case n.Phase == autoscaler.Coming && !n.Due.IsZero() && c.state.Now.Sub(n.Due) > pool.Join:
-			c.add(subject, "node-late", fmt.Sprintf("it was expected at %s and is %s late", clock(n.Due), length(c.state.Now.Sub(n.Due))), "see whether the machine runs and its kubelet can reach the API server; 15 minutes after its order it is replaced")
+			c.add(subject, "node-late", fmt.Sprintf("it was expected at %s and is %s late", clock(n.Due), length(c.state.Now.Sub(n.Due))),
+				"see whether the machine runs and its kubelet can reach the API server; 15 minutes after its order it is replaced")
 		case n.Cordoned:
-			c.add(subject, "node-cordoned", "somebody else marked it unschedulable: it is paid for and takes no pods", "kubectl uncordon it, or drain it so that it is given back")
+			c.add(subject, "node-cordoned", "somebody else marked it unschedulable: it is paid for and takes no pods",
+				"kubectl uncordon it, or drain it so that it is given back")
 		}
 		c.heldPods(n)
 	}

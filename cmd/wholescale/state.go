@@ -112,6 +112,10 @@ func (s *source) log(c *cobra.Command) ([]story.Entry, error) {
 	return entries, nil
 }
 
+// howToReach is what to do when nobody answers.
+const howToReach = `  its admin address is on its own loopback: kubectl -n wholescale-system port-forward POD 9091, where POD is the leader
+  (kubectl -n wholescale-system get lease wholescale-controller), or --controller URL, or --state FILE`
+
 // get asks the controller.
 func (s *source) get(ctx context.Context, path string) (text []byte, err error) {
 	base, err := url.Parse(s.controller)
@@ -126,7 +130,7 @@ func (s *source) get(ctx context.Context, path string) (text []byte, err error) 
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("asking the controller: %w\n  its admin address is on its own loopback: kubectl -n wholescale-system port-forward POD 9091, where POD is the leader\n  (kubectl -n wholescale-system get lease wholescale-controller), or --controller URL, or --state FILE", err)
+		return nil, fmt.Errorf("asking the controller: %w\n%s", err, howToReach)
 	}
 	defer func() { err = errors.Join(err, response.Body.Close()) }()
 	body, err := readSome(response.Body)
