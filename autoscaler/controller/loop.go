@@ -27,6 +27,8 @@ type loop struct {
 	metrics  *metrics
 	log      *zap.Logger
 	reports  <-chan autoscaler.Observation
+	// decisions is told of each decision that is carried out.
+	decisions *decisions
 
 	memory *autoscaler.Memory
 	// queued is the requests held by workload in the last report of each gateway, to see a queue form.
@@ -121,6 +123,7 @@ func (l *loop) plan(cause string, observed time.Time) {
 	l.link.publishRoutes(pic.adopted, l.world.podsOf)
 	l.link.publishHolds(d.Holds)
 	l.metrics.state.set(&s, &d)
+	l.decisions.note(d, cause)
 	// Status can wait for the tick; the API server's time belongs to the scales first.
 	if cause == "tick" {
 		l.tell.report(pic, s, d)

@@ -38,8 +38,11 @@ type Config struct {
 	// Link is the address that gateways connect to, and TLS its certificates; nil is plain text, for tests alone.
 	Link string
 	TLS  *tls.Config
-	// Admin is the address of /healthz, /readyz, /metrics, /state and /actions. Default 127.0.0.1:9091.
+	// Admin is the address of /healthz, /readyz, /metrics, /state, /actions and /decisions. Default 127.0.0.1:9091.
 	Admin string
+	// DecisionLog is a folder, of this process alone, where the last decisions are kept over a restart (32 MiB at most).
+	// Empty keeps them in memory alone.
+	DecisionLog string
 	// Namespace holds the leader's Lease. Default wholescale-system.
 	Namespace string
 	// Name is this process's name among its like; a new one for each start.
@@ -109,12 +112,19 @@ func Run(ctx context.Context, c Config) error {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	p := &process{config: c, client: client, dynamic: dyn, registry: registry, world: newWorld()}
+	p := &process{config: c, client: client, dynamic: dyn, registry: registry, world: newWorld(), decisions: newDecisions(c.Log)}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
+	if c.DecisionLog != "" {
+		file, err := p.decisions.open(c.DecisionLog)
+		if err != nil {
+			return err
+		}
+		wg.Go(func() { p.decisions.write(ctx, file) })
+	}
 	wg.Go(func() { p.serveAdmin(ctx, admin) })
 	if err := watch(ctx, &wg, client, dyn, p.world, c.Log); err != nil {
 		return err
@@ -131,6 +141,8 @@ type process struct {
 	world    *world
 	leading  atomic.Pointer[loop]
 	journal  journal
+	// decisions are what was decided and why.
+	decisions *decisions
 }
 
 // govern makes the decisions while this process leads; epoch is the leadership's number.
@@ -152,7 +164,8 @@ func (p *process) govern(ctx context.Context, epoch uint64, deposed func()) erro
 	tell := &teller{events: recorder, client: p.dynamic, tasks: work, sent: map[string]sentStatus{}, said: map[string]string{}}
 	pools := newPools(c.Provider, c.Log, p.world.nudge)
 	l := &loop{
-		world: p.world, pools: pools, link: link, tell: tell, metrics: m, log: c.Log, reports: reports, priceCap: c.PriceCap, memory: autoscaler.NewMemory(),
+		world: p.world, pools: pools, link: link, tell: tell, metrics: m, log: c.Log, reports: reports, decisions: p.decisions, priceCap: c.PriceCap,
+		memory: autoscaler.NewMemory(),
 		queued: map[string]map[autoscaler.WorkloadID]int{}, starting: map[autoscaler.PodID]time.Time{},
 		actor: &actor{
 			client: p.client, provider: c.Provider, pools: pools, written: newWrittenScales(), tasks: work, tell: tell, metrics: m,
@@ -201,6 +214,14 @@ func (p *process) taskDone(m *metrics, key string, err error) {
 
 // serveAdmin answers people and probes until ctx ends.
 func (p *process) serveAdmin(ctx context.Context, listener net.Listener) {
+	server := &http.Server{Handler: p.admin(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	_ = server.Serve(listener) // ends with Close
+}
+
+// admin is what people and probes may ask.
+func (p *process) admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -219,9 +240,7 @@ func (p *process) serveAdmin(ctx context.Context, listener net.Listener) {
 		_, _ = w.Write([]byte(l.lastState()))
 	})
 	mux.Handle("GET /actions", &p.journal)
+	mux.Handle("GET /decisions", p.decisions)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer stop()
-	_ = server.Serve(listener) // ends with Close
+	return mux
 }

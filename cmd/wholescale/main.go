@@ -29,25 +29,33 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root := &cobra.Command{
-		Use: "wholescale", Short: "One loop from requests to replicas to nodes",
-		SilenceUsage: true, SilenceErrors: true,
-	}
+	root := command()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	root.AddCommand(simulateCommand(), traceCommand(), demoCommand(), benchCommand(), versionCommand())
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errUsage):
+	case errors.Is(err, errUsage), errors.Is(err, errUnjudged):
 		fmt.Fprintln(stderr, "wholescale:", err)
 		return exitUsage
 	}
 	fmt.Fprintln(stderr, "wholescale:", err)
 	return exitFailed
+}
+
+// command is the whole tree of them.
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use: "wholescale", Short: "One loop from requests to replicas to nodes",
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	root.AddCommand(simulateCommand(), traceCommand(), demoCommand(), benchCommand(), versionCommand())
+	root.AddCommand(whyCommand(), whatifCommand(), stateCommand(), checkCommand())
+	convention(root)
+	return root
 }
 
 // outputFlag is -o, the same for all commands: text for people or json for programs.
@@ -64,6 +72,7 @@ func outputFlag(c *cobra.Command, to *string) {
 func writeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		return fmt.Errorf("writing the result: %w", err)
 	}
