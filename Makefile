@@ -30,6 +30,7 @@ vet: ## go vet and formatting
 .PHONY: unit
 unit: ## unit tests, scenarios, properties and conformance, with the race detector
 	go test -race -short ./...
+	cd deploy/helm/check && go test ./...
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZ_TIME
@@ -73,3 +74,7 @@ lint: ## golangci-lint and known vulnerabilities (builds the tools the first tim
 .PHONY: clean
 clean: ## remove bin/ and out/; the cached control plane stays in the user's cache folder
 	rm -rf $(BIN) out
+
+.PHONY: chart
+chart: ## install.yaml, the kustomize base and the chart's table of values, from the chart
+	cd deploy/helm/check && go test ./... -count=1 -update
