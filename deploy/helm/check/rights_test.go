@@ -294,3 +294,26 @@ func TestSelectorsSelect(t *testing.T) {
 		}
 	})
 }
+
+// What the pods run is in the image.
+func TestTheImageHasTheCommands(t *testing.T) {
+	file, err := os.ReadFile(filepath.Join(deploy, "../Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var there []string
+	for line := range strings.Lines(string(file)) {
+		if words := strings.Fields(line); len(words) > 3 && words[0] == "COPY" && words[1] == "--from=build" {
+			for _, w := range words[2 : len(words)-1] {
+				there = append(there, words[len(words)-1]+filepath.Base(w))
+			}
+		}
+	}
+	each(t, namespace, func(t *testing.T, objects []*unstructured.Unstructured) {
+		for name, p := range pods(t, objects) {
+			if c := p.Spec.Containers[0].Command; len(c) == 0 || !slices.Contains(there, c[0]) {
+				t.Errorf("%s runs %v, and the image has %v", name, c, there)
+			}
+		}
+	})
+}
