@@ -57,11 +57,12 @@ func TestInstall(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	s := &site{t: t, ctx: ctx, cluster: cluster, admin: kubernetes.NewForConfigOrDie(cluster.RESTConfig()), bin: t.TempDir()}
-	s.apply()
-	s.apply() // a second time changes nothing, and above all is accepted
+	s.apply("../install.yaml")
+	s.apply("../install.yaml") // a second time changes nothing, and above all is accepted
+	s.apply("../helm/check/testdata/everything.yaml", metav1.DryRunAll)
 	s.podsAreAdmitted()
 	s.certificates()
-	s.apply()
+	s.apply("../install.yaml")
 	if step := s.certificatesRun(); step != "nothing" {
 		t.Errorf("applying again lost the certificates: the next run %s", step)
 	}
@@ -69,10 +70,10 @@ func TestInstall(t *testing.T) {
 	s.serves()
 }
 
-// apply is `kubectl apply --server-side -f install.yaml`, with unknown fields refused.
-func (s *site) apply() {
+// apply is `kubectl apply --server-side -f`, with unknown fields refused.
+func (s *site) apply(path string, dryRun ...string) {
 	s.t.Helper()
-	data, err := os.ReadFile("../install.yaml")
+	data, err := os.ReadFile(path)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -103,7 +104,7 @@ func (s *site) apply() {
 		}
 		yes := true
 		if _, err := resource.Patch(s.ctx, o.GetName(), types.ApplyPatchType, body, metav1.PatchOptions{
-			FieldManager: "install", Force: &yes, FieldValidation: "Strict",
+			FieldManager: "install", Force: &yes, FieldValidation: "Strict", DryRun: dryRun,
 		}); err != nil {
 			s.t.Fatalf("%s %s: %v", kind.Kind, o.GetName(), err)
 		}

@@ -57,6 +57,28 @@ func TestManifestsAreTheCharts(t *testing.T) {
 	same(t, "kustomize/wholescale.yaml", madeBy+text)
 }
 
+// What deploy/e2e asks a real API server about without making it: all that can be switched on.
+func TestEverythingIsTheCharts(t *testing.T) {
+	objects, err := Chart("wholescale", namespace, variants["everything"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider, err := Chart("wholescale", namespace, variants["provider"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range provider { // the claim, which "everything" has of its own
+		if o.GetKind() == "PersistentVolumeClaim" {
+			objects = append(objects, o)
+		}
+	}
+	text, err := Join(objects)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "helm/check/testdata/everything.yaml", madeBy+text)
+}
+
 func install(t *testing.T) []*unstructured.Unstructured {
 	t.Helper()
 	objects, err := Install()
