@@ -14,6 +14,7 @@ import (
 
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/engine"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -29,6 +30,10 @@ func Chart(name, namespace string, values map[string]any) ([]*unstructured.Unstr
 	if err != nil {
 		return nil, err
 	}
+	return render(chart, namespace, values)
+}
+
+func render(chart *chart.Chart, namespace string, values map[string]any) ([]*unstructured.Unstructured, error) {
 	capabilities := common.DefaultCapabilities.Copy()
 	options := common.ReleaseOptions{Name: "wholescale", Namespace: namespace, Revision: 1, IsInstall: true}
 	all, err := util.ToRenderValues(chart, values, options, capabilities)
