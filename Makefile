@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 BIN := bin
 TOOL := go tool -modfile=tools/go.mod
+TOOL_RELEASE := go tool -modfile=deploy/release/go.mod
 PROGRAMS := wholescale controller gateway provider
 FUZZ_TIME ?= 5s
 
@@ -30,6 +31,7 @@ vet: ## go vet and formatting
 .PHONY: unit
 unit: ## unit tests, scenarios, properties and conformance, with the race detector
 	go test -race -short ./...
+	cd deploy/helm/check && go test ./...
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZ_TIME
@@ -77,3 +79,22 @@ lint: ## golangci-lint and known vulnerabilities (builds the tools the first tim
 .PHONY: clean
 clean: ## remove bin/ and out/; the cached control plane stays in the user's cache folder
 	rm -rf $(BIN) out
+
+.PHONY: chart
+chart: ## install.yaml, the kustomize base and the chart's table of values, from the chart
+	cd deploy/helm/check && go test ./... -count=1 -update
+
+.PHONY: man
+man: ## manual pages of all commands into out/man
+	@for p in $(PROGRAMS); do go build -trimpath -o $(BIN)/$$p ./cmd/$$p || exit 1; done
+	cd deploy/release && go run ./man --bin ../../$(BIN) --to ../../out/man
+
+.PHONY: release-check
+release-check: ## build what is committed twice, the second time elsewhere and from nothing, and compare
+	deploy/release/check
+
+.PHONY: sbom
+sbom: ## CycloneDX lists of what is in each program, into out/sbom
+	@mkdir -p out/sbom
+	deploy/release/build out/release
+	@for p in $(PROGRAMS); do $(TOOL_RELEASE) cyclonedx-gomod bin -json -noserial -output out/sbom/$$p.cdx.json out/release/$$p || exit 1; done

@@ -63,6 +63,7 @@ func command() *cobra.Command {
 			panic(err) // a flag that is not defined above
 		}
 	}
+	c.AddCommand(certificatesCommand())
 	return c
 }
 
@@ -73,7 +74,7 @@ func (f *flags) run(ctx context.Context) error {
 	}
 	defer func() { _ = log.Sync() }() // standard error has nothing to sync, and says so
 	f.config.Log = log
-	if f.config.Kubernetes, err = f.kubernetes(); err != nil {
+	if f.config.Kubernetes, err = connect(f.kubeconfig); err != nil {
 		return err
 	}
 	if f.config.Name == "" {
@@ -95,17 +96,18 @@ func (f *flags) run(ctx context.Context) error {
 	return controller.Run(ctx, f.config)
 }
 
-func (f *flags) kubernetes() (*rest.Config, error) {
-	if f.kubeconfig == "" {
+// connect reads a kubeconfig file, or, without one, the service account of the pod.
+func connect(kubeconfig string) (*rest.Config, error) {
+	if kubeconfig == "" {
 		c, err := rest.InClusterConfig()
 		if err != nil {
 			return nil, fmt.Errorf("no --kubeconfig, and not in a pod with a service account: %w", err)
 		}
 		return c, nil
 	}
-	c, err := clientcmd.BuildConfigFromFlags("", f.kubeconfig)
+	c, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("reading the kubeconfig %s: %w", f.kubeconfig, err)
+		return nil, fmt.Errorf("reading the kubeconfig %s: %w", kubeconfig, err)
 	}
 	return c, nil
 }
