@@ -205,6 +205,9 @@ func (m *Memory) forget(now time.Time, c *Cluster) {
 	if fresh {
 		maps.DeleteFunc(m.gateways, func(_ string, g *gatewayMemory) bool { return now.Sub(g.at) > forgetAfter })
 	}
+	if c.Partial {
+		return
+	}
 	workload := func(id WorkloadID) bool {
 		_, ok := slices.BinarySearchFunc(c.Workloads, id, func(w Workload, id WorkloadID) int { return cmp.Compare(w.ID, id) })
 		return ok

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/simulator"
+	"github.com/wholescale/wholescale/simulator/report"
+	"github.com/wholescale/wholescale/simulator/trace"
+)
+
+// batch is several policies on the same traffic. Each run reads the trace for itself, so that memory does not grow with it.
+type batch struct {
+	flags    *simulateFlags
+	model    model
+	command  *cobra.Command
+	args     []string
+	policies []simulator.Policy
+	bar      *bar
+	said     sync.Once
+}
+
+func (b *batch) run() ([]simulator.Result, error) {
+	ctx := b.command.Context()
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	b.bar = newBar(b.command.ErrOrStderr(), len(b.policies))
+	defer b.bar.end()
+	var peaks map[autoscaler.WorkloadID]int
+	for _, p := range b.policies {
+		if p.NeedsPeaks() && peaks == nil {
+			c, done, err := b.config(ctx, p, -1)
+			if err != nil {
+				return nil, err
+			}
+			peaks, err = simulator.Floor(c)
+			if err = errors.Join(err, done()); err != nil {
+				return nil, b.bad(err)
+			}
+		}
+	}
+	results := make([]simulator.Result, len(b.policies))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, p := range b.policies {
+		g.Go(func() error {
+			c, done, err := b.config(ctx, p, i)
+			if err != nil {
+				return err
+			}
+			c.Peaks = peaks
+			r, err := simulator.Run(c)
+			if err = errors.Join(err, done()); err != nil {
+				return b.bad(err)
+			}
+			if r.Figures.Requests == 0 {
+				return fmt.Errorf("%w: no request arrived in the chosen part of the trace", errUsage)
+			}
+			r.Name = string(p)
+			results[i] = r
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// bad is an error of a run: of the trace, most often.
+func (b *batch) bad(err error) error {
+	if len(b.args) == 0 || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return badTrace(b.args[0], err)
+}
+
+// config is one policy's run, with the trace opened for it; done closes that.
+func (b *batch) config(ctx context.Context, p simulator.Policy, at int) (c simulator.Config, done func() error, err error) {
+	f := b.flags
+	c = b.model.base
+	c.Policy = p
+	c.Progress = func(now time.Duration, requests int) error {
+		b.bar.show(at, now)
+		return ctx.Err()
+	}
+	if len(b.args) == 0 {
+		all, err := trace.AzureLLMSample(trace.DefaultServiceModel)
+		if err != nil {
+			return c, nil, err
+		}
+		length := f.length
+		if length == 0 {
+			length = 24 * time.Hour
+		}
+		c.Requests = trace.Slice(all, f.from, length)
+		c.Workloads = []simulator.Workload{f.workload(&b.model, trace.Function{})}
+		return c, func() error { return nil }, nil
+	}
+	t, err := f.read.open(ctx, b.args[0])
+	if err != nil {
+		return c, nil, err
+	}
+	arrivals, err := t.Arrivals(trace.ArrivalOptions{Placement: trace.Placement(f.placement), Seed: f.seed, Service: f.service})
+	if err != nil {
+		return c, nil, errors.Join(fmt.Errorf("%w: %w", errUsage, err), t.Close())
+	}
+	c.Traffic = &part{from: f.from, length: f.length, of: arrivals}
+	c.New = func(function int, _ string) simulator.Workload { return f.workload(&b.model, t.Functions()[function]) }
+	return c, func() error {
+		b.said.Do(func() { remarks(b.command, t) })
+		return t.Close()
+	}, nil
+}
+
+// part is the requests that arrived within length of from, with times counted from from.
+type part struct {
+	from, length time.Duration
+	of           simulator.Traffic
+}
+
+func (p *part) Next(r *trace.Request) error {
+	for {
+		if err := p.of.Next(r); err != nil {
+			return err
+		}
+		if r.At -= p.from; r.At < 0 {
+			continue
+		}
+		if p.length > 0 && r.At >= p.length {
+			return io.EOF
+		}
+		return nil
+	}
+}
+
+// writeReport writes beside and renames, so that an interrupted run leaves no half a report.
+func writeReport(path, title string, runs []report.Run) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".report-*")
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	defer os.Remove(f.Name()) // gone already when all went well
+	err = errors.Join(report.HTML(f, title, runs...), f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
+}
+
+// bar is how far the runs are, on a terminal.
+type bar struct {
+	mu    sync.Mutex
+	to    io.Writer // nil when there is no terminal
+	began time.Time
+	shown time.Time
+	at    []time.Duration
+	total time.Duration
+}
+
+func newBar(to io.Writer, runs int) *bar {
+	b := &bar{began: time.Now(), at: make([]time.Duration, runs)}
+	if f, ok := to.(*os.File); ok && isatty.IsTerminal(f.Fd()) && os.Getenv("TERM") != "dumb" {
+		b.to = to
+	}
+	return b
+}
+
+const barEvery = 200 * time.Millisecond
+
+func (b *bar) show(run int, at time.Duration) {
+	if b.to == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if run < 0 {
+		b.total = max(b.total, at)
+	} else {
+		b.at[run] = at
+		b.total = max(b.total, at)
+	}
+	if time.Since(b.shown) < barEvery {
+		return
+	}
+	b.shown = time.Now()
+	fmt.Fprint(b.to, "\r\x1b[K", b.line())
+}
+
+func (b *bar) line() string { return "" }
+
+func (b *bar) end() {
+	if b.to != nil {
+		fmt.Fprint(b.to, "\r\x1b[K")
+	}
+}

@@ -1,0 +1,285 @@
+package simulator
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/scenario"
+)
+
+// oneLoop is the controller: reports into Memory, Memory and the cluster into State, Plan, Check, and both halves of the
+// Decision carried out at once.
+type oneLoop struct {
+	s      *simulation
+	memory *autoscaler.Memory
+	// urgentSince is when the queue formed that a plan is under way for; below 0 for none.
+	urgentSince time.Duration
+	planning    bool
+	// awake are the workloads in which anything goes on, sorted by id; marked are those to look at in the next plan.
+	awake  []*workload
+	marked []*workload
+	memos  map[autoscaler.WorkloadID]autoscaler.WorkloadMemo
+	memo   autoscaler.Memo
+	buffer autoscaler.Cluster
+	chosen []*workload
+	pools  map[autoscaler.PoolID]*pool
+}
+
+func newOneLoop(s *simulation) *oneLoop {
+	l := &oneLoop{s: s, memory: autoscaler.NewMemory(), urgentSince: -1, memos: map[autoscaler.WorkloadID]autoscaler.WorkloadMemo{}, pools: map[autoscaler.PoolID]*pool{}}
+	for _, p := range s.pools {
+		l.pools[p.ID] = p
+	}
+	return l
+}
+
+func (l *oneLoop) heard(h happening) {
+	s := l.s
+	switch h.what {
+	case queueFormed:
+		// What a gateway reports at once; several in a row make one plan.
+		l.mark(h.workload)
+		if l.urgentSince < 0 {
+			l.urgentSince = s.now
+			s.after(s.Delays.Decide, func() {
+				since := l.urgentSince
+				l.urgentSince = -1
+				s.report(l.memory)
+				l.plan(since, false)
+			})
+		}
+	case workloadAdded:
+		l.mark(h.workload)
+	case podStarted:
+		l.memory.Started(h.workload.ID, h.took)
+	case nodeJoined:
+		l.memory.Joined(h.pool.ID, h.took)
+	case worldChanged:
+		if !s.PlanAll && h.workload != nil && l.settledSince(h.workload) {
+			return
+		}
+		if h.workload != nil {
+			l.mark(h.workload)
+		}
+		l.again()
+	}
+}
+
+// again makes the controller look again, as an informer's event does; several at one moment make one plan.
+func (l *oneLoop) again() {
+	if l.planning {
+		return
+	}
+	l.planning = true
+	l.s.after(time.Millisecond, func() {
+		l.planning = false
+		l.plan(l.s.now, false)
+	})
+}
+
+func (l *oneLoop) tick() {
+	l.s.report(l.memory)
+	l.plan(l.s.now, true)
+}
+
+// plan decides and carries out, with the delays that doing so takes. observed is when what caused it happened.
+func (l *oneLoop) plan(observed time.Duration, tick bool) {
+	s := l.s
+	c, any := l.picture(tick)
+	if !any {
+		return
+	}
+	state := l.memory.State(s.clock(), c)
+	state.Memo = l.remember(state.Workloads)
+	d := autoscaler.Plan(state)
+	s.result.plans++
+	if !s.Unchecked {
+		if faults := autoscaler.Check(state, d); len(faults) > 0 {
+			s.result.violations += len(faults)
+			if !s.Tolerant {
+				s.fault = fmt.Errorf("at %s the decision breaks an invariant: %v\nthe state that replays it:\n%s", s.now, faults, scenario.Print(state))
+			}
+			return
+		}
+	}
+	l.keep(d)
+	l.note(d)
+	l.carryOut(d, observed)
+}
+
+// remember is the memo for a plan: that of the workloads that it is about.
+func (l *oneLoop) remember(workloads []autoscaler.Workload) autoscaler.Memo {
+	m := l.memo
+	m.Workloads = m.Workloads[:0]
+	for i := range workloads {
+		if memo, ok := l.memos[workloads[i].ID]; ok {
+			m.Workloads = append(m.Workloads, memo)
+		}
+	}
+	return m
+}
+
+func (l *oneLoop) keep(d autoscaler.Decision) {
+	l.memo.Nodes, l.memo.Bought = d.Memo.Nodes, d.Memo.Bought
+	for _, m := range d.Memo.Workloads {
+		l.memos[m.ID] = m
+	}
+}
+
+func (l *oneLoop) carryOut(d autoscaler.Decision, observed time.Duration) {
+	s := l.s
+	for _, c := range d.Costs {
+		for _, w := range l.chosen {
+			for _, p := range w.pods {
+				if p.id == c.Pod {
+					p.cost = c.Cost
+				}
+			}
+		}
+	}
+	for i := range d.Scales {
+		if sc := d.Scales[i]; sc.Changes() {
+			w := l.chosen[i]
+			s.scale(w, sc.To, observed)
+			l.mark(w)
+		}
+	}
+	for i := range d.Orders {
+		if o := d.Orders[i]; o.Changes() {
+			p := l.pools[o.Pool]
+			p.target = o.To
+			s.after(s.Delays.Order, func() {
+				s.result.bought(s.now-observed, o.To > o.From)
+				s.setTarget(p, p.target, o.Delete)
+			})
+		}
+	}
+	for _, n := range d.Drains {
+		l.drain(n)
+	}
+}
+
+func (l *oneLoop) drain(d autoscaler.Drain) {
+	if d.Step != autoscaler.Cordon && d.Step != autoscaler.Uncordon && d.Step != autoscaler.Evict {
+		return
+	}
+	s := l.s
+	n := s.nodeByID(d.Node)
+	if n == nil {
+		return
+	}
+	switch d.Step {
+	case autoscaler.Cordon:
+		s.after(s.Delays.Write, func() { n.draining = true; l.again() })
+	case autoscaler.Uncordon:
+		s.after(s.Delays.Write, func() { n.draining = false; s.schedule(); l.again() })
+	case autoscaler.Evict:
+		s.after(s.Delays.Write, func() {
+			for _, id := range d.Evict {
+				for _, p := range slices.Clone(n.pods) {
+					if p.id == id {
+						s.evict(p)
+					}
+				}
+			}
+		})
+	}
+}
+
+// note writes down a decision that changes something.
+func (l *oneLoop) note(d autoscaler.Decision) {
+	s := l.s
+	if !s.Log && s.Moments == 0 {
+		return
+	}
+	if !slices.ContainsFunc(d.Scales, autoscaler.Scale.Changes) && !slices.ContainsFunc(d.Orders, autoscaler.Order.Changes) {
+		return
+	}
+	if s.Log {
+		fmt.Fprintf(&s.decisions, "# +%s\n%s\n", s.now, autoscaler.Describe(d, false))
+	}
+	if s.result.moments.due(s.now) {
+		s.result.moments.add(s.now, autoscaler.Describe(d, false))
+	}
+}
+
+// picture is the cluster as the core sees it, and whether there is anything to plan for.
+func (l *oneLoop) picture(tick bool) (autoscaler.Cluster, bool) {
+	s := l.s
+	l.choose(tick)
+	c := &l.buffer
+	c.Workloads, c.Pools, c.Nodes, c.Pods, c.Partial = c.Workloads[:0], c.Pools[:0], c.Nodes[:0], c.Pods[:0], !s.PlanAll
+	for _, w := range l.chosen {
+		v := w.Workload.Workload
+		v.Replicas, v.Initialized = w.replicas, v.Policy.Initial == 0
+		c.Workloads = append(c.Workloads, v)
+		for _, p := range w.pods {
+			c.Pods = append(c.Pods, w.podView(p))
+		}
+	}
+	upkeep := false
+	for _, p := range s.pools {
+		upkeep = l.pool(p) || upkeep
+	}
+	if len(l.chosen) == 0 && !(tick && upkeep) {
+		return *c, false
+	}
+	slices.SortFunc(c.Nodes, func(a, b autoscaler.Node) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return *c, true
+}
+
+// pool adds a pool with its nodes to the picture; true when a node is empty, on its way or leaving, so that a tick may matter.
+func (l *oneLoop) pool(p *pool) (upkeep bool) {
+	s, c := l.s, &l.buffer
+	view := p.Pool.Pool
+	view.Target = p.target
+	if p.refused > s.now {
+		view.StockOut = "the provider had none"
+	}
+	c.Pools = append(c.Pools, view)
+	for _, n := range p.nodes {
+		v := autoscaler.Node{
+			ID: autoscaler.NodeID(n.id), Pool: p.ID, Instance: n.id, Phase: autoscaler.Coming, Allocatable: p.Allocatable,
+			Labels: p.Labels, Taints: p.Taints, Draining: n.draining, Since: epoch.Add(n.ordered),
+		}
+		switch {
+		case n.deleting:
+			v.Phase = autoscaler.Leaving
+		case n.ready:
+			v.Phase = autoscaler.Ready
+		}
+		upkeep = upkeep || len(n.pods) == 0 || n.draining || n.deleting || !n.ready
+		c.Nodes = append(c.Nodes, v)
+		if !s.PlanAll {
+			l.others(n)
+		}
+	}
+	for k := p.staying(); k < p.target; k++ {
+		upkeep = true
+		c.Nodes = append(c.Nodes, autoscaler.Node{
+			ID: autoscaler.NodeID(fmt.Sprintf("%s/ordered-%d", p.ID, k)), Pool: p.ID, Phase: autoscaler.Coming,
+			Allocatable: p.Allocatable, Labels: p.Labels, Taints: p.Taints, Since: s.clock(),
+		})
+	}
+	return upkeep || p.target < p.Min || p.disrupts()
+}
+
+func (w *workload) podView(p *pod) autoscaler.Pod {
+	v := autoscaler.Pod{ID: p.id, Workload: w.ID, Phase: autoscaler.Pending, Shape: w.Shape, Since: epoch.Add(p.created), DeletionCost: p.cost}
+	if p.node != nil {
+		v.Node, v.Phase, v.Since = autoscaler.NodeID(p.node.id), autoscaler.Starting, epoch.Add(p.bound)
+	}
+	if p.ready {
+		v.Phase = autoscaler.Ready
+	}
+	if p.leaving {
+		v.Phase = autoscaler.Leaving
+	}
+	return v
+}
+
+func byID(a, b *workload) int { return cmp.Compare(a.ID, b.ID) }
