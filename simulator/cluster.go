@@ -57,7 +57,7 @@ func (s *simulation) createPod(w *workload) {
 		p.made = true
 		s.waiting = append(s.waiting, p)
 		s.schedule()
-		s.decider.heard(happening{what: worldChanged, workload: w})
+		s.decider.heard(happening{what: podWaits, workload: w})
 	})
 }
 
@@ -209,7 +209,7 @@ func (s *simulation) roomiest(w *workload) *node {
 
 // runs: the model knows what of a pod and a node alone keeps them apart, and not the rules between pods.
 func (p *pool) runs(w *workload) bool {
-	if w.Shape.Rules == nil && len(p.Taints) == 0 {
+	if w.plain && len(p.Taints) == 0 {
 		return true
 	}
 	return fit.Runs(w.Shape.Pod(), &fit.Node{Labels: p.Labels, Taints: p.Taints}) == fit.None
@@ -244,7 +244,6 @@ func (s *simulation) bind(p *pod, n *node) {
 		w.ready++
 		s.decider.heard(happening{what: podStarted, workload: w, took: s.now - p.bound})
 		s.result.started(s.now - p.bound)
-		s.decider.heard(happening{what: worldChanged, workload: w})
 		s.after(s.Delays.Probe, func() {
 			if !p.leaving {
 				p.serving, p.idleSince = true, s.now

@@ -19,7 +19,8 @@ const (
 	podStarted                    // a pod is ready: Workload, Took since it was bound
 	podRefused                    // the scheduler has no node for a pod: Pod
 	nodeJoined                    // a machine is a ready node: Pool, Took since the order
-	worldChanged                  // a pod was bound or went, or a node joined or went: Workload, or nil
+	podWaits                      // a pod was created, and bound if there was room: Workload
+	worldChanged                  // a pod or a node went, or an order was refused: Workload, or nil
 	workloadAdded                 // the first request for it has come, or the run begins: Workload
 )
 

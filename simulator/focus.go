@@ -152,7 +152,7 @@ func (l *oneLoop) others(n *node) {
 	}
 	if sum != (autoscaler.Resources{}) {
 		l.buffer.Pods = append(l.buffer.Pods, autoscaler.Pod{
-			ID: autoscaler.PodID("others/" + n.id), Node: autoscaler.NodeID(n.id), Phase: autoscaler.Ready, Shape: autoscaler.Shape{Needs: sum}, Since: epoch,
+			ID: autoscaler.PodID("-others/" + n.id), Node: autoscaler.NodeID(n.id), Phase: autoscaler.Ready, Shape: autoscaler.Shape{Needs: sum}, Since: epoch,
 		})
 	}
 }

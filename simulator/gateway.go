@@ -17,6 +17,7 @@ type request struct {
 type workload struct {
 	Workload
 	index    int32 // of its creation
+	plain    bool  // asks a node for room alone
 	replicas int   // as written, or being written
 	pods     []*pod
 	serial   int

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/wholescale/wholescale/autoscaler"
@@ -19,6 +18,8 @@ type oneLoop struct {
 	// urgentSince is when the queue formed that a plan is under way for; below 0 for none.
 	urgentSince time.Duration
 	planning    bool
+	// last is when the last plan was made, took how long it takes the controller.
+	last, took time.Duration
 	// awake are the workloads in which anything goes on, sorted by id; marked are those to look at in the next plan.
 	awake  []*workload
 	marked []*workload
@@ -45,7 +46,7 @@ func (l *oneLoop) heard(h happening) {
 		l.mark(h.workload)
 		if l.urgentSince < 0 {
 			l.urgentSince = s.now
-			s.after(s.Delays.Decide, func() {
+			s.at(max(s.now+s.Delays.Decide, l.last+2*l.took), func() {
 				since := l.urgentSince
 				l.urgentSince = -1
 				s.report(l.memory)
@@ -56,18 +57,40 @@ func (l *oneLoop) heard(h happening) {
 		l.mark(h.workload)
 	case podStarted:
 		l.memory.Started(h.workload.ID, h.took)
+		l.progress(h.workload)
+	case podWaits:
+		l.progress(h.workload)
 	case nodeJoined:
 		l.memory.Joined(h.pool.ID, h.took)
+		l.progress(nil)
 	case worldChanged:
-		if !s.PlanAll && h.workload != nil && l.settledSince(h.workload) {
-			return
-		}
 		if h.workload != nil {
+			if !s.PlanAll && l.settledSince(h.workload) {
+				return
+			}
 			l.mark(h.workload)
 		}
 		l.again()
 	}
 }
+
+// progress is what goes as it was planned. The controller plans then too; there is nothing for it to decide that cannot
+// wait for the tick.
+func (l *oneLoop) progress(w *workload) {
+	if w != nil {
+		l.mark(w)
+	}
+	if l.s.PlanAll {
+		l.again()
+	}
+}
+
+// After a plan, the controller lets as long pass as it took before it plans for a queue, and changeGap before it plans for a
+// change of the world (autoscaler/controller, loop.run). How long a plan takes is reckoned by what it is about.
+const (
+	changeGap = 5 * time.Millisecond
+	planItem  = 2 * time.Microsecond // for each workload, pod and node
+)
 
 // again makes the controller look again, as an informer's event does; several at one moment make one plan.
 func (l *oneLoop) again() {
@@ -75,7 +98,7 @@ func (l *oneLoop) again() {
 		return
 	}
 	l.planning = true
-	l.s.after(time.Millisecond, func() {
+	l.s.at(max(l.s.now+time.Millisecond, l.last+l.took+changeGap), func() {
 		l.planning = false
 		l.plan(l.s.now, false)
 	})
@@ -93,6 +116,7 @@ func (l *oneLoop) plan(observed time.Duration, tick bool) {
 	if !any {
 		return
 	}
+	l.last, l.took = s.now, planItem*time.Duration(len(c.Workloads)+len(c.Pods)+len(c.Nodes))
 	state := l.memory.State(s.clock(), c)
 	state.Memo = l.remember(state.Workloads)
 	d := autoscaler.Plan(state)
@@ -213,6 +237,13 @@ func (l *oneLoop) picture(tick bool) (autoscaler.Cluster, bool) {
 	l.choose(tick)
 	c := &l.buffer
 	c.Workloads, c.Pools, c.Nodes, c.Pods, c.Partial = c.Workloads[:0], c.Pools[:0], c.Nodes[:0], c.Pods[:0], !s.PlanAll
+	upkeep := false
+	for _, p := range s.pools {
+		upkeep = l.pool(p) || upkeep
+	}
+	if len(l.chosen) == 0 && !(tick && upkeep) {
+		return *c, false
+	}
 	for _, w := range l.chosen {
 		v := w.Workload.Workload
 		v.Replicas, v.Initialized = w.replicas, v.Policy.Initial == 0
@@ -221,14 +252,6 @@ func (l *oneLoop) picture(tick bool) (autoscaler.Cluster, bool) {
 			c.Pods = append(c.Pods, w.podView(p))
 		}
 	}
-	upkeep := false
-	for _, p := range s.pools {
-		upkeep = l.pool(p) || upkeep
-	}
-	if len(l.chosen) == 0 && !(tick && upkeep) {
-		return *c, false
-	}
-	slices.SortFunc(c.Nodes, func(a, b autoscaler.Node) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	return *c, true
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/fit"
 	"github.com/wholescale/wholescale/simulator/report"
 )
 
@@ -14,7 +15,7 @@ import (
 // time: their hours are what the replicas ask for of the scarcer resource, at the best price for it. So it is a bound and
 // no schedule; no policy can have no waits for less.
 func runOracle(c Config) (Result, error) {
-	s := &simulation{Config: c, byName: map[string]*workload{}, result: newResult(string(Oracle), 0)}
+	s := &simulation{Config: c, byName: map[string]*workload{}, shapes: map[autoscaler.Resources]*fit.Pod{}, result: newResult(string(Oracle), 0)}
 	s.decider = nobody{}
 	for _, w := range c.Workloads {
 		s.add(w)
@@ -40,7 +41,7 @@ func Floor(c Config) (map[autoscaler.WorkloadID]int, error) {
 	if c.Traffic == nil {
 		c.Traffic = &list{requests: c.Requests}
 	}
-	s := &simulation{Config: c, byName: map[string]*workload{}, decider: nobody{}, result: newResult("", 0)}
+	s := &simulation{Config: c, byName: map[string]*workload{}, shapes: map[autoscaler.Resources]*fit.Pod{}, decider: nobody{}, result: newResult("", 0)}
 	for _, w := range c.Workloads {
 		s.add(w)
 	}

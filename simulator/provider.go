@@ -132,7 +132,7 @@ func (s *simulation) end(n *node) {
 func (s *simulation) buy(p *pool) *node {
 	s.result.account(s.now)
 	p.serial++
-	n := &node{id: fmt.Sprintf("%s-%d", p.ID, p.serial), pool: p, ordered: s.now, free: p.Allocatable}
+	n := &node{id: fmt.Sprintf("%s-%05d", p.ID, p.serial), pool: p, ordered: s.now, free: p.Allocatable}
 	p.nodes = append(p.nodes, n)
 	s.result.nodes++
 	s.result.price += p.PricePerHour
@@ -159,7 +159,6 @@ func (s *simulation) join(n *node) {
 	s.decider.heard(happening{what: nodeJoined, pool: n.pool, took: s.now - n.ordered})
 	s.result.joined(s.now - n.ordered)
 	s.after(s.chance(&s.Delays.Create, n.id, "schedule"), func() { s.schedule() })
-	s.decider.heard(happening{what: worldChanged, workload: nil})
 }
 
 // reclaim is a spot machine that is taken away with what is on it.

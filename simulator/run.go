@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/fit"
 	"github.com/wholescale/wholescale/simulator/report"
 	"github.com/wholescale/wholescale/simulator/trace"
 )
@@ -32,7 +33,7 @@ func Run(c Config) (Result, error) {
 	if c.Policy == Oracle {
 		return runOracle(c)
 	}
-	s := &simulation{Config: c, byName: map[string]*workload{}, result: newResult("simulated", c.Moments)}
+	s := &simulation{Config: c, byName: map[string]*workload{}, shapes: map[autoscaler.Resources]*fit.Pod{}, result: newResult("simulated", c.Moments)}
 	for _, p := range c.Pools {
 		s.PlanAll = s.PlanAll || (&pool{Pool: p}).disrupts()
 		s.pools = append(s.pools, &pool{Pool: p})
@@ -76,6 +77,7 @@ type simulation struct {
 	workloads []*workload // in the order in which they were made
 	sorted    []*workload // by id
 	byName    map[string]*workload
+	shapes    map[autoscaler.Resources]*fit.Pod
 	functions []*workload // by index of the trace
 	pools     []*pool
 	requests  []request
@@ -100,6 +102,7 @@ func (s *simulation) add(v Workload) *workload {
 		v.Policy.Name = s.rules
 	}
 	w := &workload{Workload: v, index: int32(len(s.workloads)), metered: s.now}
+	w.plain, w.Shape.Rules = w.Shape.Rules == nil, s.shared(&w.Shape)
 	w.trend = trend{window: v.Policy.StableWindow, ends: s.now - s.now%v.Policy.StableWindow + v.Policy.StableWindow, target: v.Policy.Target}
 	s.workloads = append(s.workloads, w)
 	i, _ := slices.BinarySearchFunc(s.sorted, w, byID)
@@ -107,6 +110,17 @@ func (s *simulation) add(v Workload) *workload {
 	s.byName[string(w.ID)] = w
 	s.decider.heard(happening{what: workloadAdded, workload: w})
 	return w
+}
+
+// shared is what the scheduler looks at of a shape, the same for all shapes that ask for the same.
+func (s *simulation) shared(shape *autoscaler.Shape) *fit.Pod {
+	if shape.Rules != nil {
+		return shape.Rules
+	}
+	if s.shapes[shape.Needs] == nil {
+		s.shapes[shape.Needs] = shape.Pod()
+	}
+	return s.shapes[shape.Needs]
 }
 
 // workloadOf is whom a request is for.

@@ -149,7 +149,7 @@ func (s *simulation) standingNode(w *workload) *node {
 		return nil
 	}
 	best.serial++
-	n := &node{id: fmt.Sprintf("%s-%d", best.ID, best.serial), pool: best, free: best.Allocatable, ready: true}
+	n := &node{id: fmt.Sprintf("%s-%05d", best.ID, best.serial), pool: best, free: best.Allocatable, ready: true}
 	best.nodes = append(best.nodes, n)
 	best.target = max(best.target, best.staying())
 	s.result.nodes++
