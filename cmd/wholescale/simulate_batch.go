@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,6 +39,7 @@ func (b *batch) run() ([]simulator.Result, error) {
 		ctx = context.Background()
 	}
 	b.bar = newBar(b.command.ErrOrStderr(), len(b.policies))
+	b.bar.total = b.length(ctx)
 	defer b.bar.end()
 	var peaks map[autoscaler.WorkloadID]int
 	for _, p := range b.policies {
@@ -69,6 +71,7 @@ func (b *batch) run() ([]simulator.Result, error) {
 			if r.Figures.Requests == 0 {
 				return fmt.Errorf("%w: no request arrived in the chosen part of the trace", errUsage)
 			}
+			b.bar.ended(i)
 			r.Name = string(p)
 			results[i] = r
 			return nil
@@ -78,6 +81,33 @@ func (b *batch) run() ([]simulator.Result, error) {
 		return nil, err
 	}
 	return results, nil
+}
+
+// length is how long the traffic is, for the bar alone; 0 when it would take a pass over all requests to know.
+func (b *batch) length(ctx context.Context) time.Duration {
+	f := b.flags
+	switch {
+	case f.length > 0:
+		return f.length
+	case b.bar.to == nil || len(b.args) == 0:
+		return 0
+	}
+	t, err := f.read.open(ctx, b.args[0])
+	if err != nil {
+		return 0 // the runs will say so
+	}
+	defer t.Close() // read only: nothing to lose
+	if t.Kind() != trace.Counts {
+		return 0
+	}
+	end := time.Duration(0)
+	if t.Each(func(r *trace.Row) error {
+		end = max(end, r.At+time.Duration(len(r.Counts))*t.Period())
+		return nil
+	}) != nil {
+		return 0
+	}
+	return max(0, end-f.from)
 }
 
 // bad is an error of a run: of the trace, most often.
@@ -164,14 +194,15 @@ func writeReport(path, title string, runs []report.Run) (err error) {
 	return nil
 }
 
-// bar is how far the runs are, on a terminal.
+// bar is how far the runs are, on a terminal. How long the trace is is known when --for says so, when a run before has read
+// it to its end, or from a first pass over counts.
 type bar struct {
 	mu    sync.Mutex
 	to    io.Writer // nil when there is no terminal
 	began time.Time
 	shown time.Time
 	at    []time.Duration
-	total time.Duration
+	total time.Duration // of the trace; 0 when not known
 }
 
 func newBar(to io.Writer, runs int) *bar {
@@ -190,11 +221,8 @@ func (b *bar) show(run int, at time.Duration) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if run < 0 {
-		b.total = max(b.total, at)
-	} else {
+	if run >= 0 {
 		b.at[run] = at
-		b.total = max(b.total, at)
 	}
 	if time.Since(b.shown) < barEvery {
 		return
@@ -203,7 +231,31 @@ func (b *bar) show(run int, at time.Duration) {
 	fmt.Fprint(b.to, "\r\x1b[K", b.line())
 }
 
-func (b *bar) line() string { return "" }
+// ended notes that a run has come to its end.
+func (b *bar) ended(run int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.total = max(b.total, b.at[run])
+	b.at[run] = b.total
+}
+
+func (b *bar) line() string {
+	sum := time.Duration(0)
+	for _, at := range b.at {
+		sum += min(at, max(b.total, at))
+	}
+	if b.total == 0 {
+		return fmt.Sprintf("simulating: %s of the trace", (sum / time.Duration(len(b.at))).Round(time.Second))
+	}
+	part := min(float64(sum)/float64(b.total)/float64(len(b.at)), 1)
+	const width = 30
+	full := int(part * width)
+	line := fmt.Sprintf("simulating [%s%s] %3.0f %%", strings.Repeat("=", full), strings.Repeat(" ", width-full), 100*part)
+	if took := time.Since(b.began); part > 0.02 && took > time.Second {
+		line += fmt.Sprintf(", %s left", time.Duration(float64(took)*(1-part)/part).Round(time.Second))
+	}
+	return line
+}
 
 func (b *bar) end() {
 	if b.to != nil {
