@@ -21,6 +21,11 @@ type Config struct {
 	Requests []trace.Request
 	// Traffic gives the requests one by one.
 	Traffic Traffic
+	// Counts make the run aggregated: how many requests came in each Period, as a fluid, instead of single requests.
+	// ServiceOf is how long a function's requests take on average.
+	Counts    Counts
+	Period    time.Duration
+	ServiceOf func(function int) time.Duration
 	// New makes the workload of a function of Traffic when it is met for the first time; nil means that all are in Workloads.
 	New func(function int, name string) Workload
 	// Policy is who decides. The zero value is Wholescale's one loop.
@@ -90,6 +95,9 @@ type Delays struct {
 func (c *Config) complete() error {
 	if len(c.Workloads) == 0 && c.New == nil || len(c.Pools) == 0 {
 		return errors.New("a run needs a workload and a pool at least")
+	}
+	if c.Counts != nil && (c.Period <= 0 || c.ServiceOf == nil || c.New == nil || c.Policy == Oracle) {
+		return errors.New("counts need a period, service times and workloads made by New, and there is no oracle for them")
 	}
 	c.Seed, c.Settle = cmp.Or(c.Seed, 1), cmp.Or(c.Settle, time.Hour)
 	d := &c.Delays

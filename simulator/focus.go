@@ -15,6 +15,9 @@ import (
 //   - between ticks, those to which nothing has happened: their windows move on by the second only.
 //   - at ticks, those that are settled on one replica that cannot change before a request comes or the wait for zero is over.
 //
+// Of nodes it leaves out those that are ready and in use, by workloads that are left out, but for the few with the most
+// room. When the plan then wants to buy, it is made again with all nodes.
+//
 // The pods of those left out stand in the State as one pod a node that takes their room. PlanAll turns all of this off, and
 // TestFocusDecidesAlike holds the two to the same decisions, but for the fractions of a second that docs/simulator.md names.
 
@@ -139,6 +142,35 @@ func (l *oneLoop) choose(tick bool) {
 	for _, w := range l.chosen {
 		w.focus.seenBusy, w.focus.plan = w.busy() > 0, s.result.plans+1
 	}
+}
+
+// roomyNodes is how many nodes with room a picture has at least, where there are as many.
+const roomyNodes = 8
+
+// roomiest finds the nodes of a pool with the most free CPU, the first of equals.
+func (l *oneLoop) roomiest(p *pool) {
+	l.roomy = l.roomy[:0]
+	for _, n := range p.nodes {
+		if !n.ready || n.draining || n.deleting || len(l.roomy) == roomyNodes && n.free.CPU <= l.roomy[roomyNodes-1].free.CPU {
+			continue
+		}
+		if len(l.roomy) < roomyNodes {
+			l.roomy = append(l.roomy, n)
+		}
+		i := len(l.roomy) - 1
+		for ; i > 0 && l.roomy[i-1].free.CPU < n.free.CPU; i-- {
+			l.roomy[i] = l.roomy[i-1]
+		}
+		l.roomy[i] = n
+	}
+}
+
+// passOver says that a node may be left out.
+func (l *oneLoop) passOver(n *node) bool {
+	if !n.ready || n.draining || n.deleting || len(n.pods) == 0 || slices.Contains(l.roomy, n) {
+		return false
+	}
+	return !slices.ContainsFunc(n.pods, func(p *pod) bool { return l.isChosen(p.w) })
 }
 
 // others adds one pod that stands for all on a node whose workloads the plan is not about.

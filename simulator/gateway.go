@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"slices"
 	"time"
 
 	"github.com/wholescale/wholescale/autoscaler"
@@ -35,17 +36,23 @@ type workload struct {
 	metered  time.Duration
 	touched  bool // is in simulation.touched
 	trend    trend
+	// flow and backlog are of aggregated mode: the requests as a fluid, and how many of them are held.
+	flow    *flow
+	backlog int
 	// What the one loop knows, and what the rivals remember.
 	focus focus
 	rival rivalMemory
 }
 
-func (w *workload) queued() int { return len(w.queue) - w.head }
+func (w *workload) queued() int { return len(w.queue) - w.head + w.backlog }
 
 func (w *workload) busy() int { return w.queued() + w.inFlight }
 
 // meter brings the integral up to now; it is called before each change of what is held or in flight.
 func (w *workload) meter(now time.Duration) {
+	if w.flow != nil {
+		return // as it flows
+	}
 	seconds := float64(w.busy()) * (now - w.metered).Seconds()
 	w.integral += seconds
 	w.rival.integral += seconds
@@ -188,6 +195,9 @@ func (s *simulation) answer(i int32) {
 
 // drainQueue releases held requests while there are free slots.
 func (s *simulation) drainQueue(w *workload) {
+	if w.flow != nil {
+		return // at the next step
+	}
 	w.meter(s.now)
 	for w.queued() > 0 {
 		p := w.freePod()
@@ -202,22 +212,16 @@ func (s *simulation) drainQueue(w *workload) {
 
 // report is what the one gateway sees, as gateway/link sends it each tick and when a queue forms.
 func (s *simulation) report(memory *autoscaler.Memory) {
-	o := autoscaler.Observation{At: s.clock(), Gateway: "gateway", Interval: s.now - s.reported}
+	o := autoscaler.Observation{At: s.clock(), Gateway: "gateway", Interval: s.now - s.reported, Workloads: make([]autoscaler.Load, 0, len(s.touched))}
+	slices.SortFunc(s.touched, byID)
 	kept := s.touched[:0]
 	for _, w := range s.touched {
 		w.meter(s.now)
-		load := autoscaler.Load{ID: w.ID, Queued: w.queued(), Arrivals: w.arrivals, Ended: w.ended, Service: w.service}
+		load := w.load()
 		if o.Interval > 0 {
 			load.Concurrency = w.integral / o.Interval.Seconds()
 		}
-		w.integral, w.arrivals, w.ended, w.service = 0, 0, 0, 0
-		if w.inFlight > 0 {
-			for _, p := range w.pods {
-				if p.inFlight > 0 {
-					load.Pods = append(load.Pods, autoscaler.PodLoad{ID: p.id, InFlight: p.inFlight})
-				}
-			}
-		}
+		w.integral = 0
 		o.Workloads = append(o.Workloads, load)
 		if w.touched = w.busy() > 0; w.touched {
 			kept = append(kept, w)
@@ -226,4 +230,29 @@ func (s *simulation) report(memory *autoscaler.Memory) {
 	s.touched = kept
 	s.reported = s.now
 	memory.Observe(o)
+}
+
+// reportPart is what a queue that forms adds: whom it is of, how long it is, and what is in flight.
+func (s *simulation) reportPart(memory *autoscaler.Memory, list []*workload) {
+	o := autoscaler.Observation{At: s.clock(), Gateway: "gateway", Partial: true}
+	for _, w := range list {
+		o.Workloads = append(o.Workloads, w.load())
+	}
+	memory.Observe(o)
+}
+
+// load is what the gateway says of a workload now, but for the average.
+func (w *workload) load() autoscaler.Load {
+	l := autoscaler.Load{ID: w.ID, Queued: w.queued(), Arrivals: w.arrivals, Ended: w.ended, Service: w.service}
+	w.arrivals, w.ended, w.service = 0, 0, 0
+	if w.flow != nil {
+		l.Pods = w.flowLoads()
+	} else if w.inFlight > 0 {
+		for _, p := range w.pods {
+			if p.inFlight > 0 {
+				l.Pods = append(l.Pods, autoscaler.PodLoad{ID: p.id, InFlight: p.inFlight})
+			}
+		}
+	}
+	return l
 }

@@ -19,7 +19,8 @@ type oneLoop struct {
 	urgentSince time.Duration
 	planning    bool
 	// last is when the last plan was made, took how long it takes the controller.
-	last, took time.Duration
+	last, took   time.Duration
+	reportedOnce bool
 	// awake are the workloads in which anything goes on, sorted by id; marked are those to look at in the next plan.
 	awake  []*workload
 	marked []*workload
@@ -27,7 +28,11 @@ type oneLoop struct {
 	memo   autoscaler.Memo
 	buffer autoscaler.Cluster
 	chosen []*workload
-	pools  map[autoscaler.PoolID]*pool
+	// roomy are the nodes with the most room; leftOut that nodes are missing in the picture, of so many.
+	roomy   []*node
+	leftOut bool
+	nodes   int
+	pools   map[autoscaler.PoolID]*pool
 }
 
 func newOneLoop(s *simulation) *oneLoop {
@@ -49,7 +54,12 @@ func (l *oneLoop) heard(h happening) {
 			s.at(max(s.now+s.Delays.Decide, l.last+2*l.took), func() {
 				since := l.urgentSince
 				l.urgentSince = -1
-				s.report(l.memory)
+				if s.PlanAll || s.reported < s.now-autoscaler.Tick || !l.reportedOnce {
+					s.report(l.memory)
+				} else {
+					s.reportPart(l.memory, l.marked)
+				}
+				l.reportedOnce = true
 				l.plan(since, false)
 			})
 		}
@@ -106,20 +116,29 @@ func (l *oneLoop) again() {
 
 func (l *oneLoop) tick() {
 	l.s.report(l.memory)
+	l.reportedOnce = true
 	l.plan(l.s.now, true)
 }
 
 // plan decides and carries out, with the delays that doing so takes. observed is when what caused it happened.
 func (l *oneLoop) plan(observed time.Duration, tick bool) {
 	s := l.s
-	c, any := l.picture(tick)
+	l.choose(tick)
+	c, any := l.picture(tick, !s.PlanAll)
 	if !any {
 		return
 	}
-	l.last, l.took = s.now, planItem*time.Duration(len(c.Workloads)+len(c.Pods)+len(c.Nodes))
+	l.last, l.took = s.now, planItem*time.Duration(len(c.Workloads)+len(c.Pods)+l.nodes)
 	state := l.memory.State(s.clock(), c)
 	state.Memo = l.remember(state.Workloads)
 	d := autoscaler.Plan(state)
+	if l.leftOut && slices.ContainsFunc(d.Orders, func(o autoscaler.Order) bool { return o.To > o.From }) {
+		// What is to be bought may have room on a node that was left out.
+		c, _ = l.picture(tick, false)
+		state = l.memory.State(s.clock(), c)
+		state.Memo = l.remember(state.Workloads)
+		d = autoscaler.Plan(state)
+	}
 	s.result.plans++
 	if !s.Unchecked {
 		if faults := autoscaler.Check(state, d); len(faults) > 0 {
@@ -231,15 +250,16 @@ func (l *oneLoop) note(d autoscaler.Decision) {
 	}
 }
 
-// picture is the cluster as the core sees it, and whether there is anything to plan for.
-func (l *oneLoop) picture(tick bool) (autoscaler.Cluster, bool) {
+// picture is the cluster as the core sees it, and whether there is anything to plan for; with few, nodes that are in use
+// and in which nothing goes on may be left out.
+func (l *oneLoop) picture(tick, few bool) (autoscaler.Cluster, bool) {
 	s := l.s
-	l.choose(tick)
 	c := &l.buffer
+	l.leftOut, l.nodes = false, 0
 	c.Workloads, c.Pools, c.Nodes, c.Pods, c.Partial = c.Workloads[:0], c.Pools[:0], c.Nodes[:0], c.Pods[:0], !s.PlanAll
 	upkeep := false
 	for _, p := range s.pools {
-		upkeep = l.pool(p) || upkeep
+		upkeep = l.pool(p, few) || upkeep
 	}
 	if len(l.chosen) == 0 && !(tick && upkeep) {
 		return *c, false
@@ -256,7 +276,7 @@ func (l *oneLoop) picture(tick bool) (autoscaler.Cluster, bool) {
 }
 
 // pool adds a pool with its nodes to the picture; true when a node is empty, on its way or leaving, so that a tick may matter.
-func (l *oneLoop) pool(p *pool) (upkeep bool) {
+func (l *oneLoop) pool(p *pool, few bool) (upkeep bool) {
 	s, c := l.s, &l.buffer
 	view := p.Pool.Pool
 	view.Target = p.target
@@ -264,7 +284,16 @@ func (l *oneLoop) pool(p *pool) (upkeep bool) {
 		view.StockOut = "the provider had none"
 	}
 	c.Pools = append(c.Pools, view)
+	l.nodes += len(p.nodes)
+	few = few && view.StockOut == "" && p.target <= p.Max
+	if few {
+		l.roomiest(p)
+	}
 	for _, n := range p.nodes {
+		if few && l.passOver(n) {
+			l.leftOut = true
+			continue
+		}
 		v := autoscaler.Node{
 			ID: autoscaler.NodeID(n.id), Pool: p.ID, Instance: n.id, Phase: autoscaler.Coming, Allocatable: p.Allocatable,
 			Labels: p.Labels, Taints: p.Taints, Draining: n.draining, Since: epoch.Add(n.ordered),

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -35,6 +36,7 @@ type result struct {
 	// slots are the slots of ready pods, cpu what the pods' nodes were asked for; their integrals make the utilisation.
 	slots, slotSeconds, serviceSeconds float64
 	moved                              int64
+	flowAnswers, flowErrors            float64
 	plans, violations                  int
 	refusals, reclaims                 int
 	waitedForNode, waitedForPod        int64
@@ -105,6 +107,35 @@ func (r *result) answered(now time.Duration) {
 		r.firstAnswer = now
 	}
 	r.answers++
+}
+
+// cameN, flowed and flowFailed are of aggregated mode; parts of requests are carried on until they are whole.
+func (r *result) cameN(now time.Duration, n int64) {
+	if r.firstArrival < 0 {
+		r.firstArrival = now
+	}
+	r.requests += n
+	r.sincePoint += n
+}
+
+func (r *result) flowed(n float64, wait time.Duration, service float64) {
+	r.serviceSeconds += n * service
+	r.flowAnswers += n
+	whole := math.Floor(r.flowAnswers + 1e-6)
+	r.flowAnswers -= whole
+	r.answers += int64(whole)
+	r.waits.addN(wait, int64(whole))
+	if wait > 0 {
+		r.held += int(whole)
+	}
+}
+
+func (r *result) flowFailed(n float64, wait time.Duration) {
+	r.flowErrors += n
+	whole := math.Floor(r.flowErrors + 1e-6)
+	r.flowErrors -= whole
+	r.errors += int64(whole)
+	r.waits.addN(wait, int64(whole))
 }
 
 func (r *result) scaledBy(from, to int) { r.moved += int64(max(from-to, to-from)) }

@@ -47,7 +47,11 @@ func Run(c Config) (Result, error) {
 		s.add(w)
 	}
 	s.changePrices()
-	if err := s.run(); err != nil {
+	run := s.run
+	if c.Counts != nil {
+		run = s.runCounts
+	}
+	if err := run(); err != nil {
 		return Result{}, err
 	}
 	s.result.finish(s)

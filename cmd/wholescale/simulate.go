@@ -31,6 +31,7 @@ type simulateFlags struct {
 	podStart, pull, nodeJoin, create string
 	hold, metricsDelay, idle, settle time.Duration
 	decisions, planAll, check        bool
+	aggregated                       bool
 }
 
 func simulateCommand() *cobra.Command {
@@ -105,6 +106,7 @@ func (f *simulateFlags) add(c *cobra.Command) {
 	flags.BoolVar(&f.decisions, "decisions", false, "print each decision that changes something, with its reasons, to stderr")
 	flags.StringVar(&f.report, "report", "", "HTML file to write, self-contained")
 	flags.BoolVar(&f.planAll, "plan-all", false, "let each plan look at all workloads, also those with which nothing goes on (slower)")
+	flags.BoolVar(&f.aggregated, "aggregated", false, "take counts as an even stream in each period, not as single requests; says on stderr how far off that is on a part of the trace")
 	flags.BoolVar(&f.check, "check", true, "hold each decision to autoscaler.Check; violations are counted")
 }
 
@@ -142,6 +144,11 @@ func (f *simulateFlags) simulate(c *cobra.Command, args []string) error {
 	results, err := b.run()
 	if err != nil {
 		return err
+	}
+	if f.aggregated {
+		if err := b.compare(); err != nil {
+			return err
+		}
 	}
 	runs := make([]report.Run, len(results))
 	for i, r := range results {

@@ -144,6 +144,23 @@ func (b *batch) config(ctx context.Context, p simulator.Policy, at int) (c simul
 	if err != nil {
 		return c, nil, err
 	}
+	if f.aggregated {
+		if t.Kind() != trace.Counts || p == simulator.Oracle || p.NeedsPeaks() {
+			return c, nil, errors.Join(fmt.Errorf("%w: --aggregated: it is for traces of counts (this one has %s) and for policies that decide, not %s and static", errUsage, t.Kind(), simulator.Oracle), t.Close())
+		}
+		c.Counts, c.Period = &countsPart{from: f.from, length: f.length, of: t.Periods()}, t.Period()
+		c.ServiceOf = func(function int) time.Duration {
+			if d := t.Functions()[function].Durations; d.Known {
+				return d.Mean
+			}
+			return f.service
+		}
+		c.New = func(function int, _ string) simulator.Workload { return f.workload(&b.model, t.Functions()[function]) }
+		return c, func() error {
+			b.said.Do(func() { remarks(b.command, t) })
+			return t.Close()
+		}, nil
+	}
 	arrivals, err := t.Arrivals(trace.ArrivalOptions{Placement: trace.Placement(f.placement), Seed: f.seed, Service: f.service})
 	if err != nil {
 		return c, nil, errors.Join(fmt.Errorf("%w: %w", errUsage, err), t.Close())
@@ -175,6 +192,72 @@ func (p *part) Next(r *trace.Request) error {
 		}
 		return nil
 	}
+}
+
+// countsPart is the same for counts.
+type countsPart struct {
+	from, length time.Duration
+	of           simulator.Counts
+}
+
+func (p *countsPart) Next() (time.Duration, []trace.Cell, error) {
+	for {
+		begin, cells, err := p.of.Next()
+		if err != nil {
+			return 0, nil, err
+		}
+		if begin -= p.from; begin < 0 {
+			continue
+		}
+		if p.length > 0 && begin >= p.length {
+			return 0, nil, io.EOF
+		}
+		return begin, cells, nil
+	}
+}
+
+// compareMost is how much of a trace the aggregated mode is compared on.
+const compareMost = 2 * time.Hour
+
+// compare runs the first part of the traffic in both modes and says how far apart they are.
+func (b *batch) compare() error {
+	f := *b.flags
+	if f.length == 0 || f.length > compareMost {
+		f.length = compareMost
+	}
+	f.report, f.decisions = "", false
+	other := f
+	other.aggregated = false
+	fluid, single := b.with(&f), b.with(&other)
+	a, err := fluid.run()
+	if err != nil {
+		return err
+	}
+	e, err := single.run()
+	if err != nil {
+		return err
+	}
+	for i := range a {
+		x, y := a[i].Figures, e[i].Figures
+		off := func(v, w float64) string {
+			if w == 0 {
+				return fmt.Sprintf("%g, not %g", digits(v, 4), digits(w, 4))
+			}
+			return fmt.Sprintf("%+.1f %%", 100*(v-w)/w)
+		}
+		fmt.Fprintf(b.command.ErrOrStderr(), "aggregated against single requests, first %s, %s: requests %s, pod-hours %s, node-hours %s, money %s; waited more than 1 s: %d, not %d; p99.9 %g ms, not %g ms\n",
+			f.length, b.policies[i], off(float64(x.Requests), float64(y.Requests)), off(x.PodHours, y.PodHours), off(x.NodeHours, y.NodeHours), off(x.Money, y.Money),
+			x.WaitedOver1s, y.WaitedOver1s, x.WaitP999Ms, y.WaitP999Ms)
+	}
+	return nil
+}
+
+// with is the batch with other flags, which says nothing about the trace again.
+func (b *batch) with(f *simulateFlags) *batch {
+	o := &batch{flags: f, model: b.model, command: b.command, args: b.args, policies: b.policies}
+	o.model.base.Moments, o.model.base.Log = 0, false
+	o.said.Do(func() {})
+	return o
 }
 
 // writeReport writes beside and renames, so that an interrupted run leaves no half a report.
