@@ -18,7 +18,7 @@ import (
 // Of nodes it leaves out those that are ready and in use, by workloads that are left out, but for the few with the most
 // room. When the plan then wants to buy, it is made again with all nodes.
 //
-// The pods of those left out stand in the State as one pod a node that takes their room. PlanAll turns all of this off, and
+// The pods of workloads that are left out stand in the State as pods of nobody's, which take room. PlanAll turns all of this off, and
 // TestFocusDecidesAlike holds the two to the same decisions, but for the fractions of a second that docs/simulator.md names.
 
 // focus is what the one loop knows of a workload.
@@ -173,19 +173,14 @@ func (l *oneLoop) passOver(n *node) bool {
 	return !slices.ContainsFunc(n.pods, func(p *pod) bool { return l.isChosen(p.w) })
 }
 
-// others adds one pod that stands for all on a node whose workloads the plan is not about.
+// others adds the pods on a node whose workloads the plan is not about, as pods of nobody's.
 func (l *oneLoop) others(n *node) {
-	var sum autoscaler.Resources
 	for _, p := range n.pods {
 		if !l.isChosen(p.w) {
-			need := p.w.Shape.Needs
-			sum = autoscaler.Resources{CPU: sum.CPU + need.CPU, Memory: sum.Memory + need.Memory, Pods: sum.Pods + need.Pods}
+			v := p.w.podView(p)
+			v.Workload, v.DeletionCost = "", 0
+			l.buffer.Pods = append(l.buffer.Pods, v)
 		}
-	}
-	if sum != (autoscaler.Resources{}) {
-		l.buffer.Pods = append(l.buffer.Pods, autoscaler.Pod{
-			ID: autoscaler.PodID("-others/" + n.id), Node: autoscaler.NodeID(n.id), Phase: autoscaler.Ready, Shape: autoscaler.Shape{Needs: sum}, Since: epoch,
-		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -249,4 +250,32 @@ func TestParseDelay(t *testing.T) {
 			t.Errorf("%q is read as %+v", text, d)
 		}
 	}
+}
+
+// even is Traffic of one workload at an even rate.
+type even struct {
+	gap, service, until time.Duration
+	n                   int
+}
+
+func (e *even) Next(r *trace.Request) error {
+	*r = trace.Request{At: time.Duration(e.n) * e.gap, Service: e.service}
+	e.n++
+	if r.At >= e.until {
+		return io.EOF
+	}
+	return nil
+}
+
+// BenchmarkEvents is arrivals and answers a second, each second with its plan.
+func BenchmarkEvents(b *testing.B) {
+	events := int64(0)
+	for b.Loop() {
+		c := config(nil)
+		c.Traffic = &even{gap: 500 * time.Microsecond, service: 50 * time.Millisecond, until: 10 * time.Minute}
+		c.Workloads[0].Policy.StableWindow, c.Workloads[0].Policy.PanicWindow = time.Minute, 6*time.Second
+		c.Pools[0].Max = 100
+		events += 2 * run(b, c).Figures.Requests
+	}
+	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
 }

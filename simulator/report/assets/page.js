@@ -148,6 +148,9 @@
     return chart;
   });
 
+  // All plots show the same time, also where a line ends before.
+  charts.forEach((chart) => chart.setScale("x", { min: whole[0], max: whole[1] || 1 }));
+
   let due = false;
   new ResizeObserver(() => {
     if (due) return;
