@@ -107,7 +107,7 @@ func (l *oneLoop) choose(tick bool) {
 	s := l.s
 	l.chosen = l.chosen[:0]
 	switch {
-	case s.PlanAll:
+	case s.full:
 		l.chosen = append(l.chosen, s.sorted...)
 	case tick:
 		kept := l.awake[:0]

@@ -124,7 +124,7 @@ func (l *oneLoop) tick() {
 func (l *oneLoop) plan(observed time.Duration, tick bool) {
 	s := l.s
 	l.choose(tick)
-	c, any := l.picture(tick, !s.PlanAll)
+	c, any := l.picture(tick, !s.full)
 	if !any {
 		return
 	}
@@ -256,7 +256,7 @@ func (l *oneLoop) picture(tick, few bool) (autoscaler.Cluster, bool) {
 	s := l.s
 	c := &l.buffer
 	l.leftOut, l.nodes = false, 0
-	c.Workloads, c.Pools, c.Nodes, c.Pods, c.Partial = c.Workloads[:0], c.Pools[:0], c.Nodes[:0], c.Pods[:0], !s.PlanAll
+	c.Workloads, c.Pools, c.Nodes, c.Pods, c.Partial = c.Workloads[:0], c.Pools[:0], c.Nodes[:0], c.Pods[:0], !s.full
 	upkeep := false
 	for _, p := range s.pools {
 		upkeep = l.pool(p, few) || upkeep
@@ -306,7 +306,7 @@ func (l *oneLoop) pool(p *pool, few bool) (upkeep bool) {
 		}
 		upkeep = upkeep || len(n.pods) == 0 || n.draining || n.deleting || !n.ready
 		c.Nodes = append(c.Nodes, v)
-		if !s.PlanAll {
+		if !s.full {
 			l.others(n)
 		}
 	}
