@@ -173,14 +173,24 @@ func (l *oneLoop) passOver(n *node) bool {
 	return !slices.ContainsFunc(n.pods, func(p *pod) bool { return l.isChosen(p.w) })
 }
 
-// others adds the pods on a node whose workloads the plan is not about, as pods of nobody's.
+// others adds the pods on a node whose workloads the plan is not about, as pods of nobody's. Between ticks, when nothing
+// is lowered, one that takes the room of all is enough.
 func (l *oneLoop) others(n *node) {
+	sum := autoscaler.Pod{ID: autoscaler.PodID("-others/" + n.id), Node: autoscaler.NodeID(n.id), Phase: autoscaler.Ready, Since: epoch}
 	for _, p := range n.pods {
-		if !l.isChosen(p.w) {
+		switch {
+		case l.isChosen(p.w):
+		case l.ticking:
 			v := p.w.podView(p)
 			v.Workload, v.DeletionCost = "", 0
 			l.buffer.Pods = append(l.buffer.Pods, v)
+		default:
+			have, need := &sum.Shape.Needs, p.w.Shape.Needs
+			have.CPU, have.Memory, have.Pods = have.CPU+need.CPU, have.Memory+need.Memory, have.Pods+need.Pods
 		}
+	}
+	if sum.Shape.Needs != (autoscaler.Resources{}) {
+		l.buffer.Pods = append(l.buffer.Pods, sum)
 	}
 }
 

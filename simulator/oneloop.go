@@ -32,6 +32,7 @@ type oneLoop struct {
 	roomy   []*node
 	leftOut bool
 	nodes   int
+	ticking bool // the picture is for a tick
 	pools   map[autoscaler.PoolID]*pool
 }
 
@@ -255,7 +256,7 @@ func (l *oneLoop) note(d autoscaler.Decision) {
 func (l *oneLoop) picture(tick, few bool) (autoscaler.Cluster, bool) {
 	s := l.s
 	c := &l.buffer
-	l.leftOut, l.nodes = false, 0
+	l.leftOut, l.nodes, l.ticking = false, 0, tick
 	c.Workloads, c.Pools, c.Nodes, c.Pods, c.Partial = c.Workloads[:0], c.Pools[:0], c.Nodes[:0], c.Pods[:0], !s.full
 	upkeep := false
 	for _, p := range s.pools {

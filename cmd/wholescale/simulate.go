@@ -30,6 +30,7 @@ type simulateFlags struct {
 	objective                        time.Duration
 	podStart, pull, nodeJoin, create string
 	hold, metricsDelay, idle, settle time.Duration
+	consolidate                      time.Duration
 	decisions, planAll, check        bool
 	aggregated                       bool
 }
@@ -102,6 +103,7 @@ func (f *simulateFlags) add(c *cobra.Command) {
 	flags.Float64Var(&f.price, "node-price", 0.12, "of one node and hour")
 	flags.StringVar(&f.nodeJoin, "node-join", "45s", "from ordered to ready; like --pod-start")
 	flags.DurationVar(&f.idle, "node-idle", 30*time.Second, "how long a node is empty before it is given back (Karpenter: consolidateAfter)")
+	flags.DurationVar(&f.consolidate, "node-consolidate", 0, "how long nothing has changed on a node before wholescale and kpa may move its pods to save it; 0 is never, as of a NodePool")
 	flags.DurationVar(&f.settle, "settle", 15*time.Minute, "how long after the last answer the run goes on at most, while there are pods or nodes")
 	flags.BoolVar(&f.decisions, "decisions", false, "print each decision that changes something, with its reasons, to stderr")
 	flags.StringVar(&f.report, "report", "", "HTML file to write, self-contained")
@@ -185,8 +187,8 @@ func (f *simulateFlags) model(args []string) (model, error) {
 		return m, fmt.Errorf("%w: limit, cpu, memory, max, node-cpu, node-memory and node-max must be above 0", errUsage)
 	case f.window < 6*time.Second || f.window > time.Hour:
 		return m, fmt.Errorf("%w: --window %s: it is 6s to 1h", errUsage, f.window)
-	case f.hold <= 0 || f.idle < 0 || f.metricsDelay < 0 || f.from < 0 || f.length < 0 || f.objective < 0 || f.settle < 0:
-		return m, fmt.Errorf("%w: hold must be above 0; node-idle, metrics-delay, from, for, settle and objective not below it", errUsage)
+	case f.hold <= 0 || f.idle < 0 || f.metricsDelay < 0 || f.from < 0 || f.length < 0 || f.objective < 0 || f.settle < 0 || f.consolidate < 0:
+		return m, fmt.Errorf("%w: hold must be above 0; node-idle, metrics-delay, node-consolidate, from, for, settle and objective not below it", errUsage)
 	case f.price < 0 || math.IsNaN(f.price) || math.IsInf(f.price, 0) || f.waitPrice < 0 || math.IsNaN(f.waitPrice) || math.IsInf(f.waitPrice, 0):
 		return m, fmt.Errorf("%w: node-price and price-of-waiting must be numbers not below 0", errUsage)
 	}
@@ -218,6 +220,7 @@ func (f *simulateFlags) model(args []string) (model, error) {
 		Pool: autoscaler.Pool{
 			ID: "pool", Allocatable: autoscaler.Resources{CPU: int64(f.nodeCPU), Memory: int64(f.nodeMemory) << 20, Pods: 110},
 			Max: cmp.Or(f.nodeMost, m.either(100, 1000)), PricePerHour: f.price, IdleAfter: f.idle,
+			Disruption: autoscaler.Disruption{ConsolidateAfter: f.consolidate},
 		},
 		Join: join,
 	}
