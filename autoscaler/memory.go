@@ -32,6 +32,9 @@ type Observation struct {
 	Gateway string
 	// Interval is what the averages cover, up to At.
 	Interval time.Duration
+	// Partial: only the workloads named have changed; of the others stands what the gateway said last. The averages come with
+	// the next report that is not partial, so that Interval and Concurrency are 0.
+	Partial bool
 	// Goodbye: the gateway has ended in good order; it holds nothing any more.
 	Goodbye bool
 	// Workloads that are not named had nothing held or in flight. Sorted by ID.
@@ -88,6 +91,10 @@ func (m *Memory) Observe(o Observation) {
 		delete(m.gateways, o.Gateway)
 		return
 	}
+	if o.Partial && m.gateways[o.Gateway] != nil {
+		m.observePart(o)
+		return
+	}
 	m.gateways[o.Gateway] = &gatewayMemory{at: o.At, last: o.Workloads}
 	named := make(map[WorkloadID]bool, len(o.Workloads))
 	for i := range o.Workloads {
@@ -100,6 +107,22 @@ func (m *Memory) Observe(o Observation) {
 	for id, w := range m.workloads {
 		if !named[id] && !w.stable.Empty(o.At) {
 			w.observe(o.At, &Load{}, o.Interval, len(m.gateways))
+		}
+	}
+}
+
+// observePart takes in a report of what has changed since the last one.
+func (m *Memory) observePart(o Observation) {
+	g := m.gateways[o.Gateway]
+	g.at = o.At
+	for i := range o.Workloads {
+		l := &o.Workloads[i]
+		m.demand(l.ID).observe(o.At, l, 0)
+		at, found := slices.BinarySearchFunc(g.last, l.ID, func(l Load, id WorkloadID) int { return cmp.Compare(l.ID, id) })
+		if found {
+			g.last[at] = *l
+		} else {
+			g.last = slices.Insert(g.last, at, *l)
 		}
 	}
 }
@@ -219,6 +242,9 @@ func (m *Memory) forget(now time.Time, c *Cluster) {
 	}
 	if fresh {
 		maps.DeleteFunc(m.gateways, func(_ string, g *gatewayMemory) bool { return now.Sub(g.at) > forgetAfter })
+	}
+	if c.Partial {
+		return
 	}
 	workload := func(id WorkloadID) bool {
 		_, ok := slices.BinarySearchFunc(c.Workloads, id, func(w Workload, id WorkloadID) int { return cmp.Compare(w.ID, id) })

@@ -48,6 +48,8 @@ type Cluster struct {
 	PriceCap  float64
 
 	Namespaces []Namespace
+	// Partial: the driver leaves out workloads with which nothing goes on. Memory keeps what it knows of those.
+	Partial bool
 }
 
 // Buffer is declared headroom: room for so many pods of a shape, which any pod that is wanted takes.

@@ -12,66 +12,61 @@ import (
 
 // pod is the model of one.
 type pod struct {
-	id       autoscaler.PodID
-	node     *node // nil while it waits
-	created  time.Time
-	bound    time.Time
-	ready    bool
-	serving  bool // ready, and the gateway's probe has passed
-	leaving  bool
-	inFlight int
-	cost     int
-}
-
-// node is the model of one machine.
-type node struct {
-	id       string
-	pool     *pool
-	ordered  time.Time
-	ready    bool
-	draining bool
-	deleting bool
-}
-
-// pool is the model of one.
-type pool struct {
-	Pool
-	target int
-	nodes  []*node
-	serial int
-}
-
-// staying counts the machines that are not ending.
-func (p *pool) staying() (n int) {
-	for _, m := range p.nodes {
-		if !m.deleting {
-			n++
-		}
-	}
-	return n
+	id        autoscaler.PodID
+	w         *workload
+	node      *node // nil while it waits
+	created   time.Duration
+	bound     time.Duration
+	readyAt   time.Duration
+	idleSince time.Duration
+	refused   time.Duration // since when the scheduler has no node for it; 0 before it tried
+	made      bool          // the controller manager has created it
+	ready     bool
+	serving   bool // ready, and the gateway's probe has passed
+	leaving   bool
+	gone      bool
+	inFlight  int
+	cost      int
 }
 
 // setReplicas makes a workload have as many pods, as a ReplicaSet does: creates, or deletes those that are not ready
 // first, then those of the lowest deletion cost, then the newest.
 func (s *simulation) setReplicas(w *workload, n int) {
-	live := slices.DeleteFunc(slices.Clone(w.pods), func(p *pod) bool { return p.leaving })
-	for k := len(live); k < n; k++ {
-		w.serial++
-		p := &pod{id: autoscaler.PodID(fmt.Sprintf("%s-%d", w.ID, w.serial)), created: s.now}
-		w.pods = append(w.pods, p)
-		s.after(s.Delays.Create, func() { s.schedule() })
+	for w.live < n {
+		s.createPod(w)
 	}
-	if surplus := len(live) - n; surplus > 0 {
+	if surplus := w.live - n; surplus > 0 {
+		live := slices.DeleteFunc(slices.Clone(w.pods), func(p *pod) bool { return p.leaving })
 		slices.SortStableFunc(live, func(a, b *pod) int {
-			return cmp.Or(compareBool(a.node != nil, b.node != nil), compareBool(a.ready, b.ready), cmp.Compare(a.cost, b.cost), b.created.Compare(a.created))
+			return cmp.Or(compareBool(a.node != nil, b.node != nil), compareBool(a.ready, b.ready), cmp.Compare(a.cost, b.cost), cmp.Compare(b.created, a.created))
 		})
 		for _, p := range live[:surplus] {
-			p.leaving, p.serving = true, false
-			if p.inFlight == 0 {
-				s.removePod(w, p)
-			}
+			s.leave(p)
 		}
 	}
+}
+
+func (s *simulation) createPod(w *workload) {
+	w.serial++
+	p := &pod{id: autoscaler.PodID(fmt.Sprintf("%s-%05d", w.ID, w.serial)), w: w, created: s.now, idleSince: s.now}
+	s.result.account(s.now)
+	s.result.pods++
+	w.pods = append(w.pods, p)
+	w.live++
+	s.after(s.chance(&s.Delays.Create, string(p.id), "create"), func() {
+		p.made = true
+		s.waiting = append(s.waiting, p)
+		s.schedule()
+		s.decider.heard(happening{what: podWaits, workload: w})
+	})
+}
+
+// chance draws a delay of an entity; what says which of its delays it is.
+func (s *simulation) chance(d *Delay, entity, what string) time.Duration {
+	if d.Deviation == 0 && len(d.Samples) == 0 {
+		return d.Mean
+	}
+	return d.sample(stream(s.Seed, entity+"/"+what))
 }
 
 func compareBool(a, b bool) int {
@@ -84,161 +79,176 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-func (s *simulation) removePod(w *workload, p *pod) {
-	s.result.account(s, s.now)
+// leave is the beginning of a pod's end: it gets nothing more and ends what it has.
+func (s *simulation) leave(p *pod) {
+	if p.leaving {
+		return
+	}
+	p.w.live--
+	if p.ready {
+		p.w.ready--
+	}
+	p.leaving, p.serving = true, false
+	if p.inFlight == 0 {
+		s.stop(p)
+	}
+}
+
+// stop is the end of a pod that has nothing in flight.
+func (s *simulation) stop(p *pod) {
+	d := s.chance(&s.Delays.Stop, string(p.id), "stop")
+	if d == 0 {
+		s.removePod(p)
+		return
+	}
+	s.after(d, func() { s.removePod(p) })
+}
+
+func (s *simulation) removePod(p *pod) {
+	if p.gone {
+		return
+	}
+	p.gone = true
+	s.result.account(s.now)
+	s.result.pods--
+	w := p.w
+	if p.ready {
+		s.result.podEnds(w)
+	}
 	w.pods = slices.DeleteFunc(w.pods, func(o *pod) bool { return o == p })
-	s.change()
+	if p.node != nil {
+		p.node.take(w, -1)
+		p.node.pods = slices.DeleteFunc(p.node.pods, func(o *pod) bool { return o == p })
+		if len(p.node.pods) == 0 {
+			p.node.emptySince = s.now
+		}
+		if len(s.waiting) > 0 {
+			s.schedule()
+		}
+	}
+	s.decider.heard(happening{what: worldChanged, workload: w})
+}
+
+// lose ends a pod with its node: its requests in flight are errors, and the ReplicaSet makes another one.
+func (s *simulation) lose(p *pod) {
+	w := p.w
+	if p.inFlight > 0 {
+		w.meter(s.now)
+		s.touch(w)
+		for i := range s.requests {
+			if r := &s.requests[i]; r.pod == p && r.w == w {
+				r.pod = nil
+				w.inFlight--
+				s.result.lost(r)
+			}
+		}
+		p.inFlight = 0
+	}
+	s.leave(p)
+	s.removePod(p)
+	for w.live < w.replicas {
+		s.createPod(w)
+	}
+}
+
+// evict asks a pod to leave its node; the ReplicaSet makes another one.
+func (s *simulation) evict(p *pod) {
+	if p.leaving {
+		return
+	}
+	s.leave(p)
+	for p.w.live < p.w.replicas {
+		s.createPod(p.w)
+	}
 }
 
 // schedule binds each waiting pod to the ready node with the most free CPU that holds it, the first of equals.
 func (s *simulation) schedule() {
-	for _, w := range s.workloads {
-		for _, p := range w.pods {
-			if p.node != nil || p.leaving || s.now.Sub(p.created) < s.Delays.Create {
-				continue
-			}
-			if n := s.roomiest(w); n != nil {
-				s.bind(w, p, n)
-			}
+	kept := s.waiting[:0]
+	var hopeless *workload
+	for _, p := range s.waiting {
+		if p.leaving || p.gone {
+			continue
+		}
+		if p.w == hopeless {
+			kept = append(kept, p)
+			continue
+		}
+		if n := s.roomiest(p.w); n != nil {
+			s.bind(p, n)
+			continue
+		}
+		hopeless = p.w
+		kept = append(kept, p)
+	}
+	clear(s.waiting[len(kept):])
+	s.waiting = kept
+	for _, p := range kept {
+		if p.refused == 0 {
+			p.refused = s.now
+			s.decider.heard(happening{what: podRefused, pod: p})
 		}
 	}
-	s.change()
 }
 
 func (s *simulation) roomiest(w *workload) *node {
 	var best *node
 	var most int64
 	for _, pool := range s.pools {
-		if !tolerated(w, pool) {
+		if !pool.runs(w) {
 			continue
 		}
 		for _, n := range pool.nodes {
-			if !n.ready || n.draining || n.deleting {
-				continue
-			}
-			free := s.free(n)
-			if free.Holds(w.Shape.Needs) && (best == nil || free.CPU > most) {
-				best, most = n, free.CPU
+			if n.ready && !n.draining && !n.deleting && (best == nil || n.free.CPU > most) && n.free.Holds(w.Shape.Needs) {
+				best, most = n, n.free.CPU
 			}
 		}
 	}
 	return best
 }
 
-// tolerated: the model knows what of a pod and a node alone keeps them apart, and not the rules between pods.
-func tolerated(w *workload, p *pool) bool {
+// runs: the model knows what of a pod and a node alone keeps them apart, and not the rules between pods.
+func (p *pool) runs(w *workload) bool {
+	if w.plain && len(p.Taints) == 0 {
+		return true
+	}
 	return fit.Runs(w.Shape.Pod(), &fit.Node{Labels: p.Labels, Taints: p.Taints}) == fit.None
 }
 
-func (s *simulation) free(n *node) autoscaler.Resources {
-	free := n.pool.Allocatable
-	for _, w := range s.workloads {
-		for _, p := range w.pods {
-			if p.node == n {
-				free = free.Minus(w.Shape.Needs)
-			}
-		}
-	}
-	return free
-}
+// take takes room for so many pods of a workload.
+func (n *node) take(w *workload, pods int) { n.free = n.free.Minus(w.Shape.Needs.Times(pods)) }
 
-func (s *simulation) bind(w *workload, p *pod, n *node) {
+func (s *simulation) bind(p *pod, n *node) {
+	w := p.w
 	p.node, p.bound = n, s.now
-	s.after(w.PodStart.sample(stream(s.Seed, string(p.id))), func() {
+	n.take(w, 1)
+	n.pods = append(n.pods, p)
+	takes := s.chance(&w.PodStart, string(p.id), "start")
+	if w.Pull.Mean > 0 || len(w.Pull.Samples) > 0 {
+		if n.images == nil {
+			n.images = map[*workload]time.Duration{}
+		}
+		at, pulled := n.images[w]
+		if !pulled {
+			at = s.now + s.chance(&w.Pull, n.id+"/"+string(w.ID), "pull")
+			n.images[w] = at
+		}
+		takes += max(0, at-s.now)
+	}
+	s.after(takes, func() {
 		if p.leaving {
 			return
 		}
-		p.ready = true
-		s.memory.Started(w.ID, s.now.Sub(p.bound))
-		s.result.started(s.now.Sub(p.bound))
-		s.change()
+		p.ready, p.readyAt = true, s.now
+		s.result.podServes(w, s.now)
+		w.ready++
+		s.decider.heard(happening{what: podStarted, workload: w, took: s.now - p.bound})
+		s.result.started(s.now - p.bound)
 		s.after(s.Delays.Probe, func() {
 			if !p.leaving {
-				p.serving = true
+				p.serving, p.idleSince = true, s.now
 				s.drainQueue(w)
 			}
 		})
 	})
-}
-
-// setTarget makes a pool have as many machines as it was told to; fewer only when they are named.
-func (s *simulation) setTarget(p *pool, target int, ends []autoscaler.NodeID) {
-	for _, id := range ends {
-		for _, n := range p.nodes {
-			if autoscaler.NodeID(n.id) == id && !n.deleting {
-				n.deleting = true
-				s.after(s.Delays.Delete, func() { s.removeNode(n) })
-			}
-		}
-	}
-	for live := p.staying(); live < target; live++ {
-		s.result.account(s, s.now)
-		p.serial++
-		n := &node{id: fmt.Sprintf("%s-%d", p.ID, p.serial), pool: p, ordered: s.now}
-		p.nodes = append(p.nodes, n)
-		s.after(p.Join.sample(stream(s.Seed, n.id)), func() {
-			n.ready = true
-			s.memory.Joined(p.ID, s.now.Sub(n.ordered))
-			s.result.joined(s.now.Sub(n.ordered))
-			s.after(s.Delays.Create, func() { s.schedule() })
-			s.change()
-		})
-	}
-}
-
-func (s *simulation) removeNode(n *node) {
-	s.result.account(s, s.now)
-	n.pool.nodes = slices.DeleteFunc(n.pool.nodes, func(o *node) bool { return o == n })
-}
-
-// picture is the model as the core sees it.
-func (s *simulation) picture() autoscaler.Cluster {
-	var c autoscaler.Cluster
-	for _, p := range s.pools {
-		pool := p.Pool.Pool
-		pool.Target = p.target
-		c.Pools = append(c.Pools, pool)
-		for _, n := range p.nodes {
-			v := autoscaler.Node{
-				ID: autoscaler.NodeID(n.id), Pool: p.ID, Instance: n.id, Phase: autoscaler.Coming, Allocatable: p.Allocatable,
-				Labels: p.Labels, Taints: p.Taints, Draining: n.draining, Since: n.ordered,
-			}
-			switch {
-			case n.deleting:
-				v.Phase = autoscaler.Leaving
-			case n.ready:
-				v.Phase = autoscaler.Ready
-			}
-			c.Nodes = append(c.Nodes, v)
-		}
-		for k := p.staying(); k < p.target; k++ {
-			c.Nodes = append(c.Nodes, autoscaler.Node{
-				ID: autoscaler.NodeID(fmt.Sprintf("%s/ordered-%d", p.ID, k)), Pool: p.ID, Phase: autoscaler.Coming,
-				Allocatable: p.Allocatable, Labels: p.Labels, Taints: p.Taints, Since: s.now,
-			})
-		}
-	}
-	for _, w := range s.workloads {
-		v := w.Workload.Workload
-		v.Replicas, v.Initialized = w.replicas, v.Policy.Initial == 0
-		c.Workloads = append(c.Workloads, v)
-		for _, p := range w.pods {
-			c.Pods = append(c.Pods, w.podView(p))
-		}
-	}
-	return c
-}
-
-func (w *workload) podView(p *pod) autoscaler.Pod {
-	v := autoscaler.Pod{ID: p.id, Workload: w.ID, Phase: autoscaler.Pending, Shape: w.Shape, Since: p.created, DeletionCost: p.cost}
-	if p.node != nil {
-		v.Node, v.Phase, v.Since = autoscaler.NodeID(p.node.id), autoscaler.Starting, p.bound
-	}
-	if p.ready {
-		v.Phase = autoscaler.Ready
-	}
-	if p.leaving {
-		v.Phase = autoscaler.Leaving
-	}
-	return v
 }

@@ -1,46 +1,82 @@
 package simulator
 
 import (
+	"slices"
 	"time"
 
 	"github.com/wholescale/wholescale/autoscaler"
 )
 
-// request is one on its way.
+// request is one on its way. Requests lie in one slice and are named by their place in it; places are used again.
 type request struct {
-	arrived time.Time
-	service time.Duration
-	pod     *pod // nil while held
+	arrived, service time.Duration
+	w                *workload
+	pod              *pod // nil while held
 }
 
 // workload is the model of one: its queue at the gateway, its pods, and the meter.
 type workload struct {
 	Workload
-	replicas int // as written, or being written
+	index    int32 // of its creation
+	plain    bool  // asks a node for room alone
+	replicas int   // as written, or being written
 	pods     []*pod
 	serial   int
-	queue    []*request
+	queue    []int32 // requests, from head on
+	head     int
 	inFlight int
+	ready    int // pods that are ready and not leaving
+	live     int // pods that are not leaving
+	expiring bool
 	// The meter: the integral of requests held and in flight, and what came and ended, since the last report.
 	integral float64
 	arrivals int
 	ended    int
 	service  time.Duration
-	metered  time.Time
+	metered  time.Duration
+	touched  bool // is in simulation.touched
+	trend    trend
+	// flow and backlog are of aggregated mode: the requests as a fluid, and how many of them are held.
+	flow    *flow
+	backlog int
+	// What the one loop knows, and what the rivals remember.
+	focus focus
+	rival rivalMemory
 }
+
+func (w *workload) queued() int { return len(w.queue) - w.head + w.backlog }
+
+func (w *workload) busy() int { return w.queued() + w.inFlight }
 
 // meter brings the integral up to now; it is called before each change of what is held or in flight.
-func (w *workload) meter(now time.Time) {
-	w.integral += float64(len(w.queue)+w.inFlight) * now.Sub(w.metered).Seconds()
+func (w *workload) meter(now time.Duration) {
+	if w.flow != nil {
+		return // as it flows
+	}
+	seconds := float64(w.busy()) * (now - w.metered).Seconds()
+	w.integral += seconds
+	w.rival.integral += seconds
+	n := float64(w.busy())
+	w.trend.add(w.metered, now, n)
 	w.metered = now
+	if n > 0 {
+		w.focus.lastBusy = now
+		if n > w.Policy.Target {
+			w.focus.over = now
+		}
+	}
 }
 
-// freePod is the pod with a free slot and the least in flight, the first of equals; nil when there is none.
+// freePod is the pod with a free slot and the least in flight, the first of equals; nil when there is none. It is the
+// order of gateway's slots, whose equals are those that have been open for longest.
 func (w *workload) freePod() *pod {
 	var best *pod
 	for _, p := range w.pods {
 		if !p.serving || w.Policy.Slots > 0 && p.inFlight >= w.Policy.Slots {
 			continue
+		}
+		if p.inFlight == 0 {
+			return p
 		}
 		if best == nil || p.inFlight < best.inFlight {
 			best = p
@@ -50,107 +86,173 @@ func (w *workload) freePod() *pod {
 }
 
 func (s *simulation) arrive(w *workload, service time.Duration) {
-	now := s.now
-	w.meter(now)
+	w.meter(s.now)
 	w.arrivals++
-	s.result.arrived(now)
-	r := &request{arrived: now, service: service}
-	if len(w.queue) == 0 {
+	s.touch(w)
+	s.result.arrived(s.now)
+	i := s.newRequest(w, service)
+	if w.queued() == 0 {
 		if p := w.freePod(); p != nil {
-			s.release(w, r, p)
+			s.release(i, p)
 			return
 		}
 	}
-	w.queue = append(w.queue, r)
+	w.queue = append(w.queue, i)
 	s.result.held++
-	s.after(w.Hold, func() { s.expire(w, r) })
-	s.urgent(w)
+	if !w.expiring {
+		w.expiring = true
+		s.push(event{at: s.now + w.Hold, kind: expires, index: w.index})
+	}
+	s.decider.heard(happening{what: queueFormed, workload: w})
 }
 
-// urgent makes the controller plan at once, as a gateway's report of a queue does; several in a row make one plan.
-func (s *simulation) urgent(w *workload) {
-	if s.urgentSince.IsZero() {
-		s.urgentSince = s.now
-		s.after(s.Delays.Decide, func() {
-			since := s.urgentSince
-			s.urgentSince = time.Time{}
-			s.report()
-			s.plan(since)
-		})
+func (s *simulation) newRequest(w *workload, service time.Duration) int32 {
+	r := request{arrived: s.now, service: service, w: w}
+	if n := len(s.spare); n > 0 {
+		i := s.spare[n-1]
+		s.spare = s.spare[:n-1]
+		s.requests[i] = r
+		return i
+	}
+	s.requests = append(s.requests, r)
+	return int32(len(s.requests) - 1)
+}
+
+// touch puts a workload on the list of those that the next report names.
+func (s *simulation) touch(w *workload) {
+	if !w.touched {
+		w.touched = true
+		s.touched = append(s.touched, w)
 	}
 }
 
-// expire answers a request that was held for as long as it may be with an error.
-func (s *simulation) expire(w *workload, r *request) {
-	if r.pod != nil {
-		return
-	}
-	for i, q := range w.queue {
-		if q == r {
-			w.meter(s.now)
-			w.queue = append(w.queue[:i:i], w.queue[i+1:]...)
-			s.result.failed(s.now.Sub(r.arrived))
+// expire answers the requests that were held for as long as they may be with an error. All of a workload are held for as
+// long, so that one event in the future, for the first in the queue, is enough.
+func (s *simulation) expire(w *workload) {
+	w.expiring = false
+	for w.queued() > 0 {
+		i := w.queue[w.head]
+		r := &s.requests[i]
+		if until := r.arrived + w.Hold; until > s.now {
+			w.expiring = true
+			s.push(event{at: until, kind: expires, index: w.index})
 			return
 		}
+		w.meter(s.now)
+		s.touch(w)
+		w.pop()
+		s.result.failed(w, s.now-r.arrived, r.arrived, "held for as long as it may be")
+		s.spare = append(s.spare, i)
 	}
 }
 
-func (s *simulation) release(w *workload, r *request, p *pod) {
+// pop takes the first out of the queue.
+func (w *workload) pop() {
+	w.head++
+	if w.head == len(w.queue) {
+		w.queue, w.head = w.queue[:0], 0
+	} else if w.head > 1024 && w.head > len(w.queue)/2 {
+		w.queue = w.queue[:copy(w.queue, w.queue[w.head:])]
+		w.head = 0
+	}
+}
+
+func (s *simulation) release(i int32, p *pod) {
+	r := &s.requests[i]
 	r.pod = p
 	p.inFlight++
-	w.inFlight++
-	s.result.released(s.now.Sub(r.arrived))
-	s.after(r.service, func() { s.answer(w, r) })
+	r.w.inFlight++
+	s.result.released(r, s.now)
+	s.push(event{at: s.now + r.service, kind: answers, index: i})
 }
 
-func (s *simulation) answer(w *workload, r *request) {
+func (s *simulation) answer(i int32) {
+	r := &s.requests[i]
+	w, p := r.w, r.pod
+	if p == nil { // its pod was lost with its node: it is an error already
+		s.spare = append(s.spare, i)
+		return
+	}
 	w.meter(s.now)
-	p := r.pod
+	s.touch(w)
 	p.inFlight--
 	w.inFlight--
 	w.ended, w.service = w.ended+1, w.service+r.service
+	r.pod = nil
 	s.result.answered(s.now)
-	if p.leaving && p.inFlight == 0 {
-		s.removePod(w, p)
-		return
+	s.spare = append(s.spare, i)
+	if p.inFlight == 0 {
+		p.idleSince = s.now
+		if p.leaving {
+			s.stop(p)
+			return
+		}
 	}
-	s.drainQueue(w)
+	if w.queued() > 0 {
+		s.drainQueue(w)
+	}
 }
 
 // drainQueue releases held requests while there are free slots.
 func (s *simulation) drainQueue(w *workload) {
+	if w.flow != nil {
+		return // at the next step
+	}
 	w.meter(s.now)
-	for len(w.queue) > 0 {
+	for w.queued() > 0 {
 		p := w.freePod()
 		if p == nil {
 			return
 		}
-		r := w.queue[0]
-		w.queue = w.queue[1:]
-		s.release(w, r, p)
+		i := w.queue[w.head]
+		w.pop()
+		s.release(i, p)
 	}
 }
 
-// report tells the memory what the one gateway sees, as gateway/link does each tick and when a queue forms.
-func (s *simulation) report() {
-	o := autoscaler.Observation{At: s.now, Gateway: "gateway", Interval: s.now.Sub(s.reported)}
-	for _, w := range s.workloads {
+// report is what the one gateway sees, as gateway/link sends it each tick and when a queue forms.
+func (s *simulation) report(memory *autoscaler.Memory) {
+	o := autoscaler.Observation{At: s.clock(), Gateway: "gateway", Interval: s.now - s.reported, Workloads: make([]autoscaler.Load, 0, len(s.touched))}
+	slices.SortFunc(s.touched, byID)
+	kept := s.touched[:0]
+	for _, w := range s.touched {
 		w.meter(s.now)
-		if w.integral == 0 && len(w.queue)+w.inFlight+w.arrivals+w.ended == 0 {
-			continue
-		}
-		load := autoscaler.Load{ID: w.ID, Queued: len(w.queue), Arrivals: w.arrivals, Ended: w.ended, Service: w.service}
+		load := w.load()
 		if o.Interval > 0 {
 			load.Concurrency = w.integral / o.Interval.Seconds()
 		}
-		w.integral, w.arrivals, w.ended, w.service = 0, 0, 0, 0
+		w.integral = 0
+		o.Workloads = append(o.Workloads, load)
+		if w.touched = w.busy() > 0; w.touched {
+			kept = append(kept, w)
+		}
+	}
+	s.touched = kept
+	s.reported = s.now
+	memory.Observe(o)
+}
+
+// reportPart is what a queue that forms adds: whom it is of, how long it is, and what is in flight.
+func (s *simulation) reportPart(memory *autoscaler.Memory, list []*workload) {
+	o := autoscaler.Observation{At: s.clock(), Gateway: "gateway", Partial: true}
+	for _, w := range list {
+		o.Workloads = append(o.Workloads, w.load())
+	}
+	memory.Observe(o)
+}
+
+// load is what the gateway says of a workload now, but for the average.
+func (w *workload) load() autoscaler.Load {
+	l := autoscaler.Load{ID: w.ID, Queued: w.queued(), Arrivals: w.arrivals, Ended: w.ended, Service: w.service}
+	w.arrivals, w.ended, w.service = 0, 0, 0
+	if w.flow != nil {
+		l.Pods = w.flowLoads()
+	} else if w.inFlight > 0 {
 		for _, p := range w.pods {
 			if p.inFlight > 0 {
-				load.Pods = append(load.Pods, autoscaler.PodLoad{ID: p.id, InFlight: p.inFlight})
+				l.Pods = append(l.Pods, autoscaler.PodLoad{ID: p.id, InFlight: p.inFlight})
 			}
 		}
-		o.Workloads = append(o.Workloads, load)
 	}
-	s.reported = s.now
-	s.memory.Observe(o)
+	return l
 }

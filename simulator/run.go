@@ -1,100 +1,234 @@
 package simulator
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/wholescale/wholescale/autoscaler"
-	"github.com/wholescale/wholescale/autoscaler/scenario"
+	"github.com/wholescale/wholescale/autoscaler/fit"
 	"github.com/wholescale/wholescale/simulator/report"
+	"github.com/wholescale/wholescale/simulator/trace"
 )
-
-// epoch is when a run begins: a fixed even second, as nothing of the real clock may come into a result.
-var epoch = time.Unix(1_700_000_000, 0).UTC()
 
 // Result is what a run came to.
 type Result struct {
 	report.Run
-	// Decisions is each decision that changed something, printed as people and scenarios see it.
+	// Decisions is each decision that changed something, printed as people and scenarios see it, when Config.Log asks for it.
 	Decisions string
 }
 
-// Run replays the requests. It fails when the Config makes no sense, or when Check finds fault with a decision; the error
-// then holds the State that replays it.
+// Run replays the requests. It fails when the Config makes no sense, when the traffic cannot be read, or when Check finds
+// fault with a decision and Config.Tolerant is not set; the error then holds the State that replays it.
 func Run(c Config) (Result, error) {
 	if err := c.complete(); err != nil {
 		return Result{}, err
 	}
-	s := &simulation{Config: c, memory: autoscaler.NewMemory(), reported: epoch}
-	s.now = epoch
-	s.result.run.Name = "simulated"
-	for _, w := range c.Workloads {
-		s.workloads = append(s.workloads, &workload{Workload: w, metered: epoch})
+	if c.Traffic == nil {
+		c.Traffic = &list{requests: c.Requests}
 	}
+	if c.Policy == Oracle {
+		return runOracle(c)
+	}
+	s := &simulation{Config: c, byName: map[string]*workload{}, shapes: map[autoscaler.Resources]*fit.Pod{}, full: c.PlanAll, result: newResult("simulated", c.Moments)}
 	for _, p := range c.Pools {
+		s.full = s.full || (&pool{Pool: p}).disrupts()
 		s.pools = append(s.pools, &pool{Pool: p})
 	}
-	s.nextRequest(0)
-	s.startTicks()
-	for s.fault == nil && s.next() {
-		if s.over() {
-			break
-		}
+	decider, err := newDecider(s)
+	if err != nil {
+		return Result{}, err
 	}
-	if s.fault != nil {
-		return Result{}, s.fault
+	s.decider = decider
+	for _, w := range c.Workloads {
+		s.add(w)
+	}
+	s.changePrices()
+	run := s.run
+	if c.Counts != nil {
+		run = s.runCounts
+	}
+	if err := run(); err != nil {
+		return Result{}, err
 	}
 	s.result.finish(s)
 	return Result{Run: s.result.run, Decisions: s.decisions.String()}, nil
+}
+
+// list is Traffic from memory.
+type list struct {
+	requests []trace.Request
+	next     int
+}
+
+func (l *list) Next(r *trace.Request) error {
+	if l.next == len(l.requests) {
+		return io.EOF
+	}
+	*r = l.requests[l.next]
+	l.next++
+	return nil
 }
 
 // simulation is a run under way.
 type simulation struct {
 	Config
 	events
-	workloads   []*workload
-	pools       []*pool
-	memory      *autoscaler.Memory
-	reported    time.Time
-	urgentSince time.Time
-	ticking     bool
-	planning    bool
-	sent        int // requests that have arrived
-	lastBusy    time.Time
-	result      result
-	decisions   strings.Builder
-	fault       error
+	decider   decider
+	full      bool        // each plan looks at all: PlanAll, or nodes in use may be emptied
+	workloads []*workload // in the order in which they were made
+	sorted    []*workload // by id
+	byName    map[string]*workload
+	shapes    map[autoscaler.Resources]*fit.Pod
+	functions []*workload // by index of the trace
+	pools     []*pool
+	requests  []request
+	spare     []int32 // places in requests
+	touched   []*workload
+	waiting   []*pod // that the scheduler has no node for yet
+	reported  time.Duration
+	ticking   bool
+	coming    trace.Request
+	ended     bool // all requests have arrived
+	lastBusy  time.Duration
+	steps     int
+	result    result
+	decisions strings.Builder
+	rules     autoscaler.PolicyName // for all workloads; empty for their own
+	fault     error
 }
 
-// nextRequest lets the i-th request arrive, and then the one after it: one event in the queue for the whole trace.
-func (s *simulation) nextRequest(i int) {
-	if i >= len(s.Requests) {
+// add makes a workload.
+func (s *simulation) add(v Workload) *workload {
+	if s.rules != "" {
+		v.Policy.Name = s.rules
+	}
+	w := &workload{Workload: v, index: int32(len(s.workloads)), metered: s.now}
+	w.plain, w.Shape.Rules = w.Shape.Rules == nil, s.shared(&w.Shape)
+	w.trend = trend{window: v.Policy.StableWindow, ends: s.now - s.now%v.Policy.StableWindow + v.Policy.StableWindow, target: v.Policy.Target}
+	s.workloads = append(s.workloads, w)
+	i, _ := slices.BinarySearchFunc(s.sorted, w, byID)
+	s.sorted = slices.Insert(s.sorted, i, w)
+	s.byName[string(w.ID)] = w
+	s.decider.heard(happening{what: workloadAdded, workload: w})
+	return w
+}
+
+// shared is what the scheduler looks at of a shape, the same for all shapes that ask for the same.
+func (s *simulation) shared(shape *autoscaler.Shape) *fit.Pod {
+	if shape.Rules != nil {
+		return shape.Rules
+	}
+	if s.shapes[shape.Needs] == nil {
+		s.shapes[shape.Needs] = shape.Pod()
+	}
+	return s.shapes[shape.Needs]
+}
+
+// workloadOf is whom a request is for.
+func (s *simulation) workloadOf(r *trace.Request) (*workload, error) {
+	if s.New == nil {
+		if r.Workload == "" {
+			return s.workloads[0], nil
+		}
+		if w := s.byName[r.Workload]; w != nil {
+			return w, nil
+		}
+		return nil, fmt.Errorf("request %d is for %s, which is no workload of this run", s.result.requests+1, r.Workload)
+	}
+	for len(s.functions) <= r.Function {
+		s.functions = append(s.functions, nil)
+	}
+	if w := s.functions[r.Function]; w != nil {
+		return w, nil
+	}
+	v := s.New(r.Function, r.Workload)
+	if err := v.complete(); err != nil {
+		return nil, err
+	}
+	if s.byName[string(v.ID)] != nil {
+		return nil, fmt.Errorf("there are two workloads %s", v.ID)
+	}
+	w := s.add(v)
+	s.functions[r.Function] = w
+	return w, nil
+}
+
+// often is how many events pass between two calls of Progress.
+const often = 1 << 14
+
+func (s *simulation) run() error {
+	s.read()
+	s.startTicks()
+	for s.fault == nil {
+		if s.steps++; s.steps%often == 0 && s.Progress != nil {
+			if err := s.Progress(s.now, int(s.result.requests)); err != nil {
+				return err
+			}
+		}
+		at, any := s.next()
+		switch {
+		case !s.ended && (!any || s.coming.At <= at):
+			s.arrival()
+		case !any:
+			return s.fault
+		default:
+			s.happen(s.pop())
+			if s.ended && s.over() {
+				return s.fault
+			}
+		}
+	}
+	return s.fault
+}
+
+func (s *simulation) happen(e event) {
+	switch e.kind {
+	case answers:
+		s.answer(e.index)
+	case expires:
+		s.expire(s.workloads[e.index])
+	default:
+		e.call()
+	}
+}
+
+// read takes the next request from the traffic.
+func (s *simulation) read() {
+	before := s.coming.At
+	err := s.Traffic.Next(&s.coming)
+	switch {
+	case errors.Is(err, io.EOF):
+		s.ended = true
+	case err != nil:
+		s.fault = err
+	case s.coming.At < before:
+		s.fault = fmt.Errorf("request %d arrives before the one ahead of it", s.result.requests+1)
+	}
+}
+
+func (s *simulation) arrival() {
+	s.now = s.coming.At
+	w, err := s.workloadOf(&s.coming)
+	if err != nil {
+		s.fault = err
 		return
 	}
-	r := s.Requests[i]
-	s.at(epoch.Add(r.At), func() {
-		s.sent++
-		w := s.workloads[0]
-		if r.Workload != "" {
-			k := slices.IndexFunc(s.workloads, func(w *workload) bool { return string(w.ID) == r.Workload })
-			if k < 0 {
-				s.fault = fmt.Errorf("request %d is for %s, which is no workload of this run", i+1, r.Workload)
-				return
-			}
-			w = s.workloads[k]
-		}
-		s.startTicks()
-		s.arrive(w, r.Service)
-		s.nextRequest(i + 1)
-	})
+	s.startTicks()
+	s.arrive(w, s.coming.Service)
+	s.read()
 }
 
 // idle says that there is nothing that a tick could change.
 func (s *simulation) idle() bool {
+	if s.result.pods > 0 || len(s.touched) > 0 {
+		return false
+	}
 	for _, w := range s.workloads {
-		if len(w.queue)+w.inFlight+len(w.pods)+w.replicas > 0 {
+		if w.replicas > 0 {
 			return false
 		}
 	}
@@ -106,18 +240,13 @@ func (s *simulation) idle() bool {
 	return true
 }
 
-// over says that all requests have come, and all is quiet or has had its time.
+// over says that all is quiet or has had its time, after the last request.
 func (s *simulation) over() bool {
-	if s.sent < len(s.Requests) {
+	if len(s.requests) > len(s.spare) { // held or in flight
+		s.lastBusy = s.now
 		return false
 	}
-	for _, w := range s.workloads {
-		if len(w.queue)+w.inFlight > 0 {
-			s.lastBusy = s.now
-			return false
-		}
-	}
-	return s.idle() || s.now.Sub(s.lastBusy) > s.Settle
+	return s.now-s.lastBusy > s.Settle || !s.ticking && len(s.heap) == 0
 }
 
 // startTicks makes the ticks run, on whole seconds, for as long as there is anything.
@@ -127,104 +256,27 @@ func (s *simulation) startTicks() {
 	}
 	s.ticking = true
 	s.reported = s.now
-	for _, w := range s.workloads {
-		w.metered = s.now
-	}
-	s.at(s.now.Truncate(autoscaler.Tick).Add(autoscaler.Tick), s.tick)
+	s.at(s.now.Truncate(autoscaler.Tick)+autoscaler.Tick, s.tick)
 }
 
 func (s *simulation) tick() {
-	s.result.point(s)
-	s.report()
-	s.plan(s.now)
-	if s.idle() && s.sent > 0 {
+	s.result.point(s, false)
+	s.decider.tick()
+	if s.idle() && s.result.requests > 0 {
 		s.ticking = false
 		return
 	}
 	s.after(autoscaler.Tick, s.tick)
 }
 
-// change makes the controller look again, as an informer's event does; several at one moment make one plan.
-func (s *simulation) change() {
-	if s.planning {
-		return
-	}
-	s.planning = true
-	s.after(time.Millisecond, func() {
-		s.planning = false
-		s.plan(s.now)
-	})
-}
-
-// plan decides and carries out, with the delays that doing so takes. observed is when what caused it happened.
-func (s *simulation) plan(observed time.Time) {
-	state := s.memory.State(s.now, s.picture())
-	d := autoscaler.Plan(state)
-	if faults := autoscaler.Check(state, d); len(faults) > 0 {
-		s.fault = fmt.Errorf("at %s the decision breaks an invariant: %v\nthe state that replays it:\n%s", s.now.Sub(epoch), faults, scenario.Print(state))
-		return
-	}
-	s.memory.Keep(d)
-	s.note(d)
-	s.mark(d)
-	for i := range d.Scales {
-		if sc := d.Scales[i]; sc.Changes() {
-			w := s.workloads[i]
-			w.replicas = sc.To
-			s.after(s.Delays.Write, func() {
-				s.result.scaled(s.now.Sub(observed), sc.To > sc.From)
-				s.result.account(s, s.now)
-				s.setReplicas(w, w.replicas)
-			})
-		}
-	}
-	for i := range d.Orders {
-		if o := d.Orders[i]; o.Changes() {
-			p := s.pools[i]
-			p.target = o.To
-			s.after(s.Delays.Order, func() {
-				s.result.bought(s.now.Sub(observed), o.To > o.From)
-				s.setTarget(p, p.target, o.Delete)
-			})
-		}
-	}
-	s.drain(d)
-}
-
-func (s *simulation) mark(d autoscaler.Decision) {
-	for _, c := range d.Costs {
-		for _, w := range s.workloads {
-			for _, p := range w.pods {
-				if p.id == c.Pod {
-					p.cost = c.Cost
-				}
+// nodeByID finds a machine.
+func (s *simulation) nodeByID(id autoscaler.NodeID) *node {
+	for _, p := range s.pools {
+		for _, n := range p.nodes {
+			if n.id == string(id) {
+				return n
 			}
 		}
 	}
-}
-
-func (s *simulation) drain(d autoscaler.Decision) {
-	for _, n := range d.Drains {
-		for _, p := range s.pools {
-			for _, m := range p.nodes {
-				if autoscaler.NodeID(m.id) != n.Node {
-					continue
-				}
-				switch n.Step {
-				case autoscaler.Cordon:
-					s.after(s.Delays.Write, func() { m.draining = true; s.change() })
-				case autoscaler.Uncordon:
-					s.after(s.Delays.Write, func() { m.draining = false; s.schedule() })
-				}
-			}
-		}
-	}
-}
-
-// note writes down a decision that changes something.
-func (s *simulation) note(d autoscaler.Decision) {
-	changes := slices.ContainsFunc(d.Scales, autoscaler.Scale.Changes) || slices.ContainsFunc(d.Orders, autoscaler.Order.Changes)
-	if changes {
-		fmt.Fprintf(&s.decisions, "# +%s\n%s\n", s.now.Sub(epoch), autoscaler.Describe(d, false))
-	}
+	return nil
 }

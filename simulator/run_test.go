@@ -28,7 +28,7 @@ func config(requests []trace.Request) simulator.Config {
 			Pool: autoscaler.Pool{ID: "spot", Allocatable: autoscaler.Resources{CPU: 4000, Memory: 16 << 30, Pods: 20}, Max: 10, PricePerHour: 0.12, IdleAfter: 5 * time.Second},
 			Join: simulator.Delay{Mean: 4 * time.Second, Deviation: time.Second},
 		}},
-		Requests: requests,
+		Requests: requests, Log: true,
 	}
 }
 

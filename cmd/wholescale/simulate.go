@@ -1,7 +1,12 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"math"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,26 +17,50 @@ import (
 	"github.com/wholescale/wholescale/simulator/trace"
 )
 
-// simulateFlags is one workload on one pool: what the first form of the simulator is for.
+// simulateFlags are one kind of workload on one pool, or on the pools of a file.
 type simulateFlags struct {
-	output, policy                string
-	seed                          uint64
-	from, length, window          time.Duration
-	slots, most, cpu, memory      int
-	nodeCPU, nodeMemory, nodeMost int
-	price                         float64
-	podStart, nodeJoin, idle      time.Duration
-	decisions                     bool
+	read                             readFlags
+	output, policies, report, pools  string
+	placement                        string
+	seed, traceSeed                  uint64
+	from, length, window, service    time.Duration
+	slots, most, cpu, memory         int
+	nodeCPU, nodeMemory, nodeMost    int
+	price, waitPrice                 float64
+	objective                        time.Duration
+	podStart, pull, nodeJoin, create string
+	hold, metricsDelay, idle, settle time.Duration
+	consolidate                      time.Duration
+	decisions, planAll, check        bool
+	aggregated                       bool
 }
 
 func simulateCommand() *cobra.Command {
 	var f simulateFlags
 	c := &cobra.Command{
 		Use: "simulate [TRACE]", Short: "What would this policy have done to this traffic, and what would it have cost?",
-		Long: `Replays a trace through the decision code that the controller runs, on a virtual clock.
-Without TRACE the shipped sample is taken: the Azure LLM code trace of 2023.
-TRACE is a file in that format (TIMESTAMP,ContextTokens,GeneratedTokens; gzipped or not).`,
-		Example: "  wholescale simulate --from 5m --for 100s\n  wholescale simulate trace.csv.gz -o json",
+		Long: `Replays a trace through the decision code that the controller runs, on a virtual clock, and through the rules of other
+autoscalers beside it. TRACE is a file or folder in any format of wholescale trace --help, but pods alone; without it the shipped
+sample is taken, the Azure LLM code trace of 2023. Each function of a trace is a workload of its own. The same flags give the
+same bytes.
+
+--policy takes one or more of these, with commas between them; each gets a run of its own, on as many cores as there are:
+
+  wholescale     the one loop: replicas and nodes in one plan (autoscaler.Plan)
+  kpa            the same loop with Knative's rules for replicas
+  kpa+ca         Knative's rules, and nodes as Cluster Autoscaler buys them (10 s scan, least waste, 10 min unneeded)
+  kpa+karpenter  Knative's rules, and nodes as Karpenter buys them (1 s to 10 s batch, consolidation)
+  hpa            Kubernetes' HorizontalPodAutoscaler on requests held and in flight (15 s, 10 %, 300 s down), never below one
+  keepalive      an instance for each request that finds none free, ended after 10 min idle
+  hybrid         the same, with when to unload and to load again by the histogram of "Serverless in the Wild"
+  static         as many replicas as the busiest moment needs, all the time, on nodes that are bought once
+  oracle         knows the future: a floor for what it costs that nobody waits, and no policy
+
+hpa, keepalive, hybrid and static also take +ca or +karpenter; without it they have Cluster Autoscaler's nodes, static its own.
+docs/simulator.md says what the figures mean and what the model leaves out.`,
+		Example: "  wholescale simulate --from 5m --for 100s\n" +
+			"  wholescale simulate invocations.csv.gz --policy wholescale,kpa+ca,kpa+karpenter,oracle -o json\n" +
+			"  wholescale simulate access.log --policy wholescale,hpa --report report.html",
 		Args: func(c *cobra.Command, args []string) error {
 			if err := cobra.MaximumNArgs(1)(c, args); err != nil {
 				return fmt.Errorf("%w: %w", errUsage, err)
@@ -40,88 +69,257 @@ TRACE is a file in that format (TIMESTAMP,ContextTokens,GeneratedTokens; gzipped
 		},
 		RunE: func(c *cobra.Command, args []string) error { return f.simulate(c, args) },
 	}
-	flags := c.Flags()
-	outputFlag(c, &f.output)
-	flags.StringVar(&f.policy, "policy", string(autoscaler.Wholescale), "wholescale or kpa")
-	flags.Uint64Var(&f.seed, "seed", 1, "of all chance; the same seed gives the same bytes")
-	flags.DurationVar(&f.from, "from", 0, "leave out what arrived before")
-	flags.DurationVar(&f.length, "for", 24*time.Hour, "how much of the trace to take")
-	flags.DurationVar(&f.window, "window", time.Minute, "stable window; the panic window is a tenth of it")
-	flags.IntVar(&f.slots, "limit", 4, "requests in flight per pod at most")
-	flags.IntVar(&f.most, "max", 100, "replicas at most")
-	flags.IntVar(&f.cpu, "cpu", 1000, "millicores of one replica")
-	flags.IntVar(&f.memory, "memory", 1024, "MiB of one replica")
-	flags.IntVar(&f.nodeCPU, "node-cpu", 4000, "millicores of one node")
-	flags.IntVar(&f.nodeMemory, "node-memory", 16384, "MiB of one node")
-	flags.IntVar(&f.nodeMost, "node-max", 100, "nodes at most")
-	flags.Float64Var(&f.price, "node-price", 0.12, "of one node and hour")
-	flags.DurationVar(&f.podStart, "pod-start", 2*time.Second, "from bound to serving, give or take a fifth")
-	flags.DurationVar(&f.nodeJoin, "node-join", 45*time.Second, "from ordered to ready, give or take a fifth")
-	flags.DurationVar(&f.idle, "node-idle", 30*time.Second, "how long a node is empty before it is given back")
-	flags.BoolVar(&f.decisions, "decisions", false, "print each decision that changes something, with its reasons, to stderr")
+	recordFlag(c, &f.output)
+	f.read.add(c)
+	f.add(c)
 	c.AddCommand(keepaliveCommand())
 	return c
 }
 
-func (f *simulateFlags) simulate(c *cobra.Command, args []string) error {
-	var requests []trace.Request
-	var err error
-	if len(args) == 0 {
-		requests, err = trace.AzureLLMSample(trace.DefaultServiceModel)
-	} else {
-		requests, err = trace.OpenAzureLLM(args[0], trace.DefaultServiceModel)
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	config, err := f.config(trace.Slice(requests, f.from, f.length))
-	if err != nil {
-		return err
-	}
-	result, err := simulator.Run(config)
-	if err != nil {
-		return err
-	}
-	if f.decisions {
-		fmt.Fprint(c.ErrOrStderr(), result.Decisions)
-	}
-	if f.output == "json" {
-		return writeJSON(c.OutOrStdout(), result.Summary)
-	}
-	return report.Text(c.OutOrStdout(), result.Run)
+func (f *simulateFlags) add(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringVar(&f.policies, "policy", string(simulator.Wholescale), "who decides; several with commas between them")
+	flags.Uint64Var(&f.seed, "seed", 1, "of all chance; the same seed gives the same bytes")
+	flags.StringVar(&f.placement, "placement", string(trace.Uniform), "where in their period counts arrive: uniform, equidistant or exponential")
+	flags.DurationVar(&f.service, "service", 100*time.Millisecond, "how long a request takes of which the trace says nothing")
+	flags.DurationVar(&f.from, "from", 0, "leave out what arrived before")
+	flags.DurationVar(&f.length, "for", 0, "how much of the trace to take (default: all)")
+	flags.DurationVar(&f.window, "window", time.Minute, "stable window; the panic window is a tenth of it")
+	flags.DurationVar(&f.objective, "objective", 0, "the wait that 99 of 100 requests should not exceed; wholescale alone (default: none)")
+	flags.Float64Var(&f.waitPrice, "price-of-waiting", 0, "what a second of one request's waiting costs; wholescale alone (default: none)")
+	flags.DurationVar(&f.hold, "hold", time.Minute, "how long a request is held at most; then it is an error")
+	flags.IntVar(&f.slots, "limit", 4, "requests in flight per pod at most")
+	flags.IntVar(&f.most, "max", 0, "replicas of one workload at most (default: 100 of Azure LLM, 1000 of other traces)")
+	flags.IntVar(&f.cpu, "cpu", 0, "millicores of one replica (default: 1000 of Azure LLM, 250 of other traces)")
+	flags.IntVar(&f.memory, "memory", 0, "MiB of one replica (default: what the trace says of the function, else 1024 of Azure LLM and 256 of others)")
+	flags.StringVar(&f.podStart, "pod-start", "2s", "from bound to serving: a duration, give or take a fifth, or normal(2s,1s), lognormal(2s,1s), empirical(1s,3s)")
+	flags.StringVar(&f.pull, "pull", "0s", "the image's way to a node that does not have it, before the start; like --pod-start")
+	flags.StringVar(&f.create, "create", "normal(50ms,0s)", "from a written scale to a bound pod; like --pod-start")
+	flags.DurationVar(&f.metricsDelay, "metrics-delay", 0, "how old hpa's figures are")
+	flags.StringVar(&f.pools, "pools", "", "YAML file of pools, with faults; the flags for nodes are then its defaults (docs/simulator.md)")
+	flags.IntVar(&f.nodeCPU, "node-cpu", 4000, "millicores of one node")
+	flags.IntVar(&f.nodeMemory, "node-memory", 16384, "MiB of one node")
+	flags.IntVar(&f.nodeMost, "node-max", 0, "nodes at most (default: 100 of Azure LLM, 1000 of other traces)")
+	flags.Float64Var(&f.price, "node-price", 0.12, "of one node and hour")
+	flags.StringVar(&f.nodeJoin, "node-join", "45s", "from ordered to ready; like --pod-start")
+	flags.DurationVar(&f.idle, "node-idle", 30*time.Second, "how long a node is empty before it is given back (Karpenter: consolidateAfter)")
+	flags.DurationVar(&f.consolidate, "node-consolidate", 0, "how long nothing has changed on a node before wholescale and kpa may move its pods to save it; 0 is never, as of a NodePool")
+	flags.DurationVar(&f.settle, "settle", 15*time.Minute, "how long after the last answer the run goes on at most, while there are pods or nodes")
+	flags.BoolVar(&f.decisions, "decisions", false, "print each decision that changes something, with its reasons, to stderr")
+	flags.StringVar(&f.report, "report", "", "HTML file to write, self-contained")
+	flags.BoolVar(&f.planAll, "plan-all", false, "let each plan look at all workloads, also those with which nothing goes on (slower)")
+	flags.BoolVar(&f.aggregated, "aggregated", false, "take counts as an even stream in each period, not as single requests; says on stderr how far off that is on a part of the trace")
+	flags.BoolVar(&f.check, "check", true, "hold each decision to autoscaler.Check; violations are counted")
 }
 
-func (f *simulateFlags) config(requests []trace.Request) (simulator.Config, error) {
+// names are the policies asked for.
+func (f *simulateFlags) names() ([]simulator.Policy, error) {
+	var list []simulator.Policy
+	seen := map[string]bool{}
+	for name := range strings.SplitSeq(f.policies, ",") {
+		p := simulator.Policy(strings.TrimSpace(name))
+		if p == "" {
+			return nil, fmt.Errorf("%w: --policy %q: there is no name", errUsage, f.policies)
+		}
+		if err := p.Validate(); err != nil {
+			return nil, fmt.Errorf("%w: --policy: %w", errUsage, err)
+		}
+		if !seen[string(p)] {
+			seen[string(p)], list = true, append(list, p)
+		}
+	}
+	return list, nil
+}
+
+func (f *simulateFlags) simulate(c *cobra.Command, args []string) error {
+	policies, err := f.names()
+	if err != nil {
+		return err
+	}
+	m, err := f.model(args)
+	if err != nil {
+		return err
+	}
+	// A run makes much garbage and keeps little: memory is cheaper than collecting it four times as often.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	b := batch{flags: f, model: m, command: c, args: args, policies: policies}
+	results, err := b.run()
+	if err != nil {
+		return err
+	}
+	if f.aggregated {
+		if err := b.compare(); err != nil {
+			return err
+		}
+	}
+	runs := make([]report.Run, len(results))
+	for i, r := range results {
+		runs[i] = r.Run
+		if f.decisions {
+			fmt.Fprint(c.ErrOrStderr(), r.Decisions)
+		}
+		if v := r.Figures.Violations; v > 0 {
+			fmt.Fprintf(c.ErrOrStderr(), "warning: %s: Check found %d violations; those decisions were not carried out\n", r.Name, v)
+		}
+	}
+	if f.report != "" {
+		if err := writeReport(f.report, "Simulated: "+f.title(args), runs); err != nil {
+			return err
+		}
+		fmt.Fprintln(c.ErrOrStderr(), "the report is in", f.report)
+	}
+	return figures(runs).write(c.OutOrStdout(), f.output)
+}
+
+// model is what all runs have in common.
+type model struct {
+	llm    bool // the shipped sample, or a trace of its kind
+	base   simulator.Config
+	start  simulator.Delay
+	pull   simulator.Delay
+	policy autoscaler.Policy
+}
+
+func (f *simulateFlags) model(args []string) (model, error) {
+	var m model
 	switch {
-	case f.slots <= 0 || f.cpu <= 0 || f.memory <= 0 || f.nodeCPU <= 0 || f.nodeMemory <= 0 || f.nodeMost <= 0:
-		return simulator.Config{}, fmt.Errorf("%w: limit, cpu, memory, node-cpu, node-memory and node-max must be above 0", errUsage)
-	case f.policy != string(autoscaler.Wholescale) && f.policy != string(autoscaler.KPA):
-		return simulator.Config{}, fmt.Errorf("%w: --policy %s: it is wholescale or kpa", errUsage, f.policy)
+	case f.slots <= 0 || f.cpu < 0 || f.memory < 0 || f.most < 0 || f.nodeCPU <= 0 || f.nodeMemory <= 0 || f.nodeMost < 0:
+		return m, fmt.Errorf("%w: limit, cpu, memory, max, node-cpu, node-memory and node-max must be above 0", errUsage)
 	case f.window < 6*time.Second || f.window > time.Hour:
-		return simulator.Config{}, fmt.Errorf("%w: --window %s: it is 6s to 1h", errUsage, f.window)
-	case len(requests) == 0:
-		return simulator.Config{}, fmt.Errorf("%w: no request arrived in the chosen part of the trace", errUsage)
+		return m, fmt.Errorf("%w: --window %s: it is 6s to 1h", errUsage, f.window)
+	case f.hold <= 0 || f.idle < 0 || f.metricsDelay < 0 || f.from < 0 || f.length < 0 || f.objective < 0 || f.settle < 0 || f.consolidate < 0:
+		return m, fmt.Errorf("%w: hold must be above 0; node-idle, metrics-delay, node-consolidate, from, for, settle and objective not below it", errUsage)
+	case f.price < 0 || math.IsNaN(f.price) || math.IsInf(f.price, 0) || f.waitPrice < 0 || math.IsNaN(f.waitPrice) || math.IsInf(f.waitPrice, 0):
+		return m, fmt.Errorf("%w: node-price and price-of-waiting must be numbers not below 0", errUsage)
 	}
-	policy := autoscaler.Policy{
-		Name: autoscaler.PolicyName(f.policy), Target: 0.7 * float64(f.slots), Total: float64(f.slots), Slots: f.slots, Max: f.most,
+	m.llm = len(args) == 0
+	if !m.llm {
+		kind, err := f.formatOf(args[0])
+		if err != nil {
+			return m, err
+		}
+		m.llm = kind == trace.AzureLLM
+	}
+	var join, create simulator.Delay
+	for _, d := range []struct {
+		name, text string
+		to         *simulator.Delay
+	}{{"pod-start", f.podStart, &m.start}, {"pull", f.pull, &m.pull}, {"node-join", f.nodeJoin, &join}, {"create", f.create, &create}} {
+		v, err := spread(d.text)
+		if err != nil {
+			return m, fmt.Errorf("%w: --%s: %w", errUsage, d.name, err)
+		}
+		*d.to = v
+	}
+	m.policy = autoscaler.Policy{
+		Name: autoscaler.Wholescale, Target: 0.7 * float64(f.slots), Total: float64(f.slots), Slots: f.slots, Max: cmp.Or(f.most, m.either(100, 1000)),
 		StableWindow: f.window, PanicWindow: f.window / 10, PanicThreshold: 2, UpRate: 1000, DownRate: 2, BurstCapacity: 211,
+		Objective: autoscaler.Objective{Wait: f.objective, Price: f.waitPrice},
 	}
-	spread := func(d time.Duration) simulator.Delay { return simulator.Delay{Mean: d, Deviation: d / 5} }
-	return simulator.Config{
-		Workloads: []simulator.Workload{{
-			Workload: autoscaler.Workload{
-				ID: "demo/chat", Policy: policy, Start: f.podStart,
-				Shape: autoscaler.Shape{Needs: autoscaler.Resources{CPU: int64(f.cpu), Memory: int64(f.memory) << 20, Pods: 1}},
-			},
-			PodStart: spread(f.podStart),
-		}},
-		Pools: []simulator.Pool{{
-			Pool: autoscaler.Pool{
-				ID: "pool", Allocatable: autoscaler.Resources{CPU: int64(f.nodeCPU), Memory: int64(f.nodeMemory) << 20, Pods: 110},
-				Max: f.nodeMost, PricePerHour: f.price, Join: f.nodeJoin, IdleAfter: f.idle,
-			},
-			Join: spread(f.nodeJoin),
-		}},
-		Requests: requests, Seed: f.seed,
-	}, nil
+	pool := simulator.Pool{
+		Pool: autoscaler.Pool{
+			ID: "pool", Allocatable: autoscaler.Resources{CPU: int64(f.nodeCPU), Memory: int64(f.nodeMemory) << 20, Pods: 110},
+			Max: cmp.Or(f.nodeMost, m.either(100, 1000)), PricePerHour: f.price, IdleAfter: f.idle,
+			Disruption: autoscaler.Disruption{ConsolidateAfter: f.consolidate},
+		},
+		Join: join,
+	}
+	m.base = simulator.Config{
+		Pools: []simulator.Pool{pool}, Delays: simulator.Delays{Create: create, Metrics: f.metricsDelay}, Seed: f.seed, Settle: f.settle,
+		PlanAll: f.planAll, Unchecked: !f.check, Tolerant: true, Log: f.decisions,
+	}
+	if f.report != "" {
+		m.base.Moments = 400
+	}
+	if f.pools != "" {
+		pools, err := readPools(f.pools, pool)
+		if err != nil {
+			return m, err
+		}
+		m.base.Pools = pools
+	}
+	return m, nil
+}
+
+func (m *model) either(llm, other int) int {
+	if m.llm {
+		return llm
+	}
+	return other
+}
+
+// spread reads a delay; a plain duration is give or take a fifth.
+func spread(text string) (simulator.Delay, error) {
+	d, err := simulator.ParseDelay(text)
+	if err == nil && d.Spread == "" {
+		d.Deviation = d.Mean / 5
+	}
+	return d, err
+}
+
+// formatOf is what a trace is, or is to be read as.
+func (f *simulateFlags) formatOf(path string) (trace.Format, error) {
+	t, err := f.read.open(context.Background(), path)
+	if err != nil {
+		return "", err
+	}
+	kind, format := t.Kind(), t.Format()
+	if err := t.Close(); err != nil {
+		return "", badTrace(path, err)
+	}
+	if kind == trace.Pods {
+		return "", fmt.Errorf("%w: %s: %s has pods and no requests; there is nothing that a policy could answer", errUsage, path, format)
+	}
+	return format, nil
+}
+
+// workload is what a function of the trace is made of.
+func (f *simulateFlags) workload(m *model, v trace.Function) simulator.Workload {
+	id := autoscaler.WorkloadID("demo/chat")
+	if v.Name != "" {
+		id = autoscaler.WorkloadID("trace/" + v.Name)
+	}
+	memory := int64(f.memory) << 20
+	if memory == 0 && v.MemoryMB > 0 {
+		memory = int64(math.Ceil(v.MemoryMB)) * 1_000_000
+	}
+	return simulator.Workload{
+		Workload: autoscaler.Workload{
+			ID: id, Policy: m.policy,
+			Shape: autoscaler.Shape{Needs: autoscaler.Resources{
+				CPU: int64(cmp.Or(f.cpu, m.either(1000, 250))), Memory: cmp.Or(memory, int64(m.either(1024, 256))<<20), Pods: 1,
+			}},
+		},
+		PodStart: m.start, Pull: m.pull, Hold: f.hold,
+	}
+}
+
+func (f *simulateFlags) title(args []string) string {
+	if len(args) == 0 {
+		return "the Azure LLM code trace of 2023"
+	}
+	return "traffic of a trace"
+}
+
+// figures are the runs as records, policies by columns.
+func figures(runs []report.Run) records {
+	out := records{key: "policy"}
+	for _, r := range runs {
+		v := r.Figures
+		out.rows = append(out.rows, record{name: r.Name, fields: []field{
+			{"requests", v.Requests}, {"answered", v.Answered}, {"errors", v.Errors}, {"heldAtEnd", v.HeldAtEnd},
+			{"waitedOver1s", v.WaitedOver1s}, {"waitedForPod", v.WaitedForPod}, {"waitedForNode", v.WaitedForNode},
+			{"waitP50Ms", v.WaitP50Ms}, {"waitP99Ms", v.WaitP99Ms}, {"waitP999Ms", v.WaitP999Ms}, {"waitSeconds", digits(v.WaitSeconds, 3)},
+			{"podHours", digits(v.PodHours, 4)}, {"nodeHours", digits(v.NodeHours, 4)}, {"money", digits(v.Money, 5)},
+			{"utilisation", digits(v.Utilisation, 4)}, {"thrash", digits(v.Thrash, 3)}, {"replicasMax", v.ReplicasMax}, {"nodesMax", v.NodesMax},
+			{"plans", v.Plans}, {"violations", v.Violations}, {"ordersRefused", v.OrdersRefused}, {"nodesReclaimed", v.NodesReclaimed},
+		}})
+	}
+	return out
+}
+
+// digits rounds: more is noise in a figure of a model.
+func digits(v float64, n int) float64 {
+	scale := math.Pow10(n)
+	return math.Round(v*scale) / scale
 }

@@ -11,6 +11,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -54,6 +55,14 @@ type seriesData struct {
 	NodesComing []int     `json:"nodesComing"`
 	NodesReady  []int     `json:"nodesReady"`
 	Cost        []float64 `json:"cost"`
+	Waited      []float64 `json:"waited,omitempty"` // seconds of all requests so far; null when it was not taken down
+	// Moments are decisions, by the second.
+	Moments []moment `json:"moments,omitempty"`
+}
+
+type moment struct {
+	At   float64 `json:"at"`
+	Text string  `json:"text"`
 }
 
 func columns(r Run) seriesData {
@@ -65,6 +74,12 @@ func columns(r Run) seriesData {
 		d.Wanted, d.Ready = append(d.Wanted, p.Wanted), append(d.Ready, p.Ready)
 		d.NodesComing, d.NodesReady = append(d.NodesComing, p.NodesComing), append(d.NodesReady, p.NodesReady)
 		d.Cost = append(d.Cost, p.Cost)
+		if r.Figures != nil {
+			d.Waited = append(d.Waited, p.Waited)
+		}
+	}
+	for _, m := range r.Moments {
+		d.Moments = append(d.Moments, moment{At: Milliseconds(m.At) / 1000, Text: m.Text})
 	}
 	return d
 }
@@ -87,8 +102,17 @@ func finite(r Run) error {
 			return fmt.Errorf("%s is %v, which is no finite number", f.name, f.value)
 		}
 	}
+	if f := r.Figures; f != nil {
+		for name, v := range map[string]float64{
+			"waitSeconds": f.WaitSeconds, "podHours": f.PodHours, "nodeHours": f.NodeHours, "money": f.Money, "utilisation": f.Utilisation, "thrash": f.Thrash,
+		} {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return fmt.Errorf("%s is %v, which is no finite number", name, v)
+			}
+		}
+	}
 	for i, p := range r.Series {
-		for _, f := range []figure{{"arrivals", p.Arrivals}, {"cost", p.Cost}} {
+		for _, f := range []figure{{"arrivals", p.Arrivals}, {"cost", p.Cost}, {"waited", p.Waited}} {
 			if math.IsNaN(f.value) || math.IsInf(f.value, 0) {
 				return fmt.Errorf("point %d, at %v: %s is %v, which is no finite number", i, p.At, f.name, f.value)
 			}
@@ -117,6 +141,8 @@ func assemble(title string, runs []Run, data []seriesData) ([]byte, error) {
 		Series                 template.HTML
 		Runs                   []Run
 		Groups                 []group
+		Worst                  []worst
+		Moments                bool
 	}{
 		Title: title,
 		Policy: fmt.Sprintf("default-src 'none'; script-src %s %s; style-src %s; base-uri 'none'; form-action 'none'",
@@ -127,6 +153,8 @@ func assemble(title string, runs []Run, data []seriesData) ([]byte, error) {
 		Series:  template.HTML(`<script type="application/json" id="series">` + string(series) + "</script>"),
 		Runs:    runs,
 		Groups:  groups(runs),
+		Worst:   worstOf(runs),
+		Moments: slices.ContainsFunc(runs, func(r Run) bool { return len(r.Moments) > 0 }),
 	}
 	var out bytes.Buffer
 	if err := t.Execute(&out, page); err != nil {

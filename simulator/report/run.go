@@ -15,6 +15,44 @@ type Run struct {
 	Summary Summary
 	// Series is sorted by time and has a point each second or so.
 	Series []Point
+	// Figures are by what policies are compared; nil when it was not a policy that was simulated.
+	Figures *Figures
+	// Moments are decisions with their reasons, sorted by time; Worst the longest waits, the longest first.
+	Moments []Moment
+	Worst   []Wait
+}
+
+// Figures are by what policies are compared.
+type Figures struct {
+	Requests, Answered, Errors int64
+	// HeldAtEnd were neither answered nor refused when the run ended.
+	HeldAtEnd int64
+	// WaitedOver1s waited longer than a second for a slot; WaitedForPod and WaitedForNode waited, however long, for one to start.
+	WaitedOver1s, WaitedForPod, WaitedForNode int64
+	// The wait for a slot, of all requests; WaitSeconds is their sum.
+	WaitP50Ms, WaitP99Ms, WaitP999Ms, WaitSeconds float64
+	// PodHours and NodeHours are what was there, ready or not; Money is what the nodes cost.
+	PodHours, NodeHours, Money float64
+	// Utilisation is the share of the ready pods' slots that had a request in them.
+	Utilisation float64
+	// Thrash is how much the replicas moved over how much the demand's trend did: see simulator, trend.
+	Thrash                float64
+	ReplicasMax, NodesMax int
+	// Plans is how many times Plan decided, Violations how many faults Check found.
+	Plans, Violations             int64
+	OrdersRefused, NodesReclaimed int64
+}
+
+// Moment is a decision at a time since the run began.
+type Moment struct {
+	At   time.Duration
+	Text string
+}
+
+// Wait is one request's wait.
+type Wait struct {
+	At, Waited      time.Duration
+	Workload, Cause string
 }
 
 // Summary is the figures of a run. Milliseconds and seconds are of wall time, or of virtual time when simulated.
@@ -63,6 +101,7 @@ type Point struct {
 	NodesComing int
 	NodesReady  int
 	Cost        float64 // so far
+	Waited      float64 // seconds of all requests so far
 }
 
 // QuantilesOf are the nearest-rank quantiles of durations, which it sorts.

@@ -1,0 +1,203 @@
+package simulator
+
+import (
+	"slices"
+	"time"
+
+	"github.com/wholescale/wholescale/autoscaler"
+)
+
+// A plan costs a microsecond or two for each workload and pod that it looks at, and most of them have nothing to decide. So
+// the simulator leaves out of a State:
+//
+//   - workloads that sleep: no replica, no pod, no request for two windows and more. Plan leaves those at zero, and they take
+//     no room. (Cluster.Partial tells Memory that they are not gone.)
+//   - between ticks, those to which nothing has happened: their windows move on by the second only.
+//   - at ticks, those that are settled on one replica that cannot change before a request comes or the wait for zero is over.
+//
+// Of nodes it leaves out those that are ready and in use, by workloads that are left out, but for the few with the most
+// room. When the plan then wants to buy, it is made again with all nodes.
+//
+// The pods of workloads that are left out stand in the State as pods of nobody's, which take room. PlanAll turns all of this off, and
+// TestFocusDecidesAlike holds the two to the same decisions, but for the fractions of a second that docs/simulator.md names.
+
+// focus is what the one loop knows of a workload.
+type focus struct {
+	awake, marked bool
+	// seenBusy is whether the last plan about it saw requests; lastBusy when it last had any; over when it last had more
+	// than one replica's target.
+	seenBusy       bool
+	lastBusy, over time.Duration
+	// plan is the number of the last plan that was about it.
+	plan int
+}
+
+// mark makes the next plan look at a workload.
+func (l *oneLoop) mark(w *workload) {
+	if !w.focus.marked {
+		w.focus.marked = true
+		l.marked = append(l.marked, w)
+	}
+	if !w.focus.awake {
+		w.focus.awake = true
+		i, _ := slices.BinarySearchFunc(l.awake, w, byID)
+		l.awake = slices.Insert(l.awake, i, w)
+	}
+}
+
+// simple says that a workload's rules are those that focus knows: nothing ahead of demand, no other signal, no delay.
+func (w *workload) simple() bool {
+	p := &w.Policy
+	return p.Objective == (autoscaler.Objective{}) && p.RateTarget == 0 && len(w.Signals) == 0 && len(p.Floors) == 0 &&
+		p.ScaleDownDelay == 0 && p.Ramp == (autoscaler.Ramp{}) && p.Activation <= 1 && p.Initial == 0 && p.Min <= 1
+}
+
+// settled says that a workload has what it was given.
+func (w *workload) settled() bool {
+	return w.queued() == 0 && w.replicas == w.live && w.live == w.ready && len(w.pods) == w.live
+}
+
+// settledSince says that what happened to a workload leaves nothing to decide before the next tick.
+func (l *oneLoop) settledSince(w *workload) bool {
+	return w.simple() && w.settled() && w.replicas <= 1 && !l.freed(w)
+}
+
+// freed says that a node stands empty: its time runs from the moment at which a plan sees it.
+func (l *oneLoop) freed(*workload) bool {
+	for _, p := range l.s.pools {
+		for _, n := range p.nodes {
+			if len(n.pods) == 0 && n.emptySince == l.s.now && n.ready {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// still says that a plan at now would leave a workload as it is.
+func (l *oneLoop) still(w *workload) bool {
+	p, now := &w.Policy, l.s.now
+	if !w.simple() || !w.settled() || w.replicas > 1 || w.replicas == 1 && w.pods[0].cost != 0 {
+		return false
+	}
+	if busy := w.busy() > 0; busy != w.focus.seenBusy {
+		return false // when it became idle, and for how long it was, is for Memory to know
+	}
+	if w.replicas == 0 {
+		return false // until it sleeps
+	}
+	if now-w.focus.over <= p.StableWindow+2*time.Second && w.focus.over > 0 {
+		return false
+	}
+	if m, ok := l.memos[w.ID]; !ok || !m.PanicSince.IsZero() {
+		return false
+	}
+	return w.busy() > 0 || now < w.focus.lastBusy+p.StableWindow-2*time.Second
+}
+
+// sleeps says that a workload may be left out until something happens to it.
+func (l *oneLoop) sleeps(w *workload) bool {
+	p := &w.Policy
+	return w.replicas == 0 && len(w.pods) == 0 && w.busy() == 0 && w.simple() && p.Min == 0 &&
+		l.s.now > w.focus.lastBusy+2*p.StableWindow+p.ZeroRetention+2*time.Second
+}
+
+// choose fills in whom the plan is about, sorted by id.
+func (l *oneLoop) choose(tick bool) {
+	s := l.s
+	l.chosen = l.chosen[:0]
+	switch {
+	case s.full:
+		l.chosen = append(l.chosen, s.sorted...)
+	case tick:
+		kept := l.awake[:0]
+		for _, w := range l.awake {
+			if w.busy() > 0 {
+				w.focus.lastBusy = s.now
+			}
+			if !w.focus.marked && l.sleeps(w) {
+				w.focus.awake = false
+				delete(l.memos, w.ID)
+				continue
+			}
+			kept = append(kept, w)
+			if w.focus.marked || !l.still(w) {
+				l.chosen = append(l.chosen, w)
+			}
+		}
+		clear(l.awake[len(kept):])
+		l.awake = kept
+	default:
+		// Beside those to which something happened, those that have not got what they want: they compete for the same room.
+		for _, w := range l.awake {
+			if w.focus.marked || !w.settled() {
+				l.chosen = append(l.chosen, w)
+			}
+		}
+	}
+	for _, w := range l.marked {
+		w.focus.marked = false
+	}
+	l.marked = l.marked[:0]
+	for _, w := range l.chosen {
+		w.focus.seenBusy, w.focus.plan = w.busy() > 0, s.result.plans+1
+	}
+}
+
+// roomyNodes is how many nodes with room a picture has at least, where there are as many.
+const roomyNodes = 8
+
+// roomiest finds the nodes of a pool with the most free CPU, the first of equals.
+func (l *oneLoop) roomiest(p *pool) {
+	l.roomy = l.roomy[:0]
+	for _, n := range p.nodes {
+		if !n.ready || n.draining || n.deleting || len(l.roomy) == roomyNodes && n.free.CPU <= l.roomy[roomyNodes-1].free.CPU {
+			continue
+		}
+		if len(l.roomy) < roomyNodes {
+			l.roomy = append(l.roomy, n)
+		}
+		i := len(l.roomy) - 1
+		for ; i > 0 && l.roomy[i-1].free.CPU < n.free.CPU; i-- {
+			l.roomy[i] = l.roomy[i-1]
+		}
+		l.roomy[i] = n
+	}
+}
+
+// passOver says that a node may be left out.
+func (l *oneLoop) passOver(n *node) bool {
+	if !n.ready || n.draining || n.deleting || len(n.pods) == 0 || slices.Contains(l.roomy, n) {
+		return false
+	}
+	return !slices.ContainsFunc(n.pods, func(p *pod) bool { return l.isChosen(p.w) })
+}
+
+// others adds the pods on a node whose workloads the plan is not about, as pods of nobody's. Between ticks, when nothing
+// is lowered, one that takes the room of all is enough.
+func (l *oneLoop) others(n *node) {
+	sum := autoscaler.Pod{ID: autoscaler.PodID("-others/" + n.id), Node: autoscaler.NodeID(n.id), Phase: autoscaler.Ready, Since: epoch}
+	for _, p := range n.pods {
+		switch {
+		case l.isChosen(p.w):
+		case l.ticking:
+			v := p.w.podView(p)
+			v.Workload, v.DeletionCost = "", 0
+			l.buffer.Pods = append(l.buffer.Pods, v)
+		default:
+			have, need := &sum.Shape.Needs, p.w.Shape.Needs
+			have.CPU, have.Memory, have.Pods = have.CPU+need.CPU, have.Memory+need.Memory, have.Pods+need.Pods
+		}
+	}
+	if sum.Shape.Needs != (autoscaler.Resources{}) {
+		l.buffer.Pods = append(l.buffer.Pods, sum)
+	}
+}
+
+func (l *oneLoop) isChosen(w *workload) bool { return w.focus.plan == l.s.result.plans+1 }
+
+// disrupts: nodes in use may be emptied, and then each of their pods matters by itself.
+func (p *pool) disrupts() bool {
+	d := &p.Disruption
+	return d.ConsolidateAfter > 0 || d.ExpireAfter > 0 || d.RepairAfter > 0
+}
