@@ -117,7 +117,7 @@ func (m *Memory) observePart(o Observation) {
 	g.at = o.At
 	for i := range o.Workloads {
 		l := &o.Workloads[i]
-		m.demand(l.ID).observe(o.At, l, 0)
+		m.demand(l.ID).observe(o.At, l, 0, len(m.gateways))
 		at, found := slices.BinarySearchFunc(g.last, l.ID, func(l Load, id WorkloadID) int { return cmp.Compare(l.ID, id) })
 		if found {
 			g.last[at] = *l
