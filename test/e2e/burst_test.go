@@ -61,7 +61,8 @@ func TestABurstIsBoughtAtOnce(t *testing.T) {
 			targets = append(targets, o.Target)
 		}
 	}
-	if len(targets) > 3 || slices.Max(targets) != 4 {
+	// An order whose answer was slow may be given again, and is the same.
+	if targets = slices.Compact(targets); len(targets) > 3 || slices.Max(targets) != 4 {
 		t.Errorf("machines were ordered as %v: 16 pods on machines of four are 4, at most after a first guess or two", targets)
 	}
 	w.untilNodes(func(nodes []*corev1.Node) bool { return len(nodes) == 0 })
