@@ -195,7 +195,8 @@ func simulate(measured report.Summary, requests []trace.Request) (simulator.Resu
 				Shape: autoscaler.Shape{Needs: autoscaler.Resources{CPU: 1000, Memory: podMemory, Pods: 1}},
 				Policy: autoscaler.Policy{
 					Name: autoscaler.Wholescale, Target: 0.7 * slots, Total: slots, Slots: slots, StableWindow: window, PanicWindow: window / 10,
-					PanicThreshold: 2, UpRate: 1000, DownRate: 2, BurstCapacity: 211,
+					PanicThreshold: 2, UpRate: 1000, DownRate: 2, BurstCapacity: 211, Activation: 1,
+					Objective: autoscaler.Objective{Wait: 300 * time.Millisecond}, // the default of a PodAutoscaler
 				},
 			},
 			PodStart: simulator.Delay{Mean: start, Deviation: start / 10},
@@ -204,6 +205,7 @@ func simulate(measured report.Summary, requests []trace.Request) (simulator.Resu
 			Pool: autoscaler.Pool{
 				ID: "spot", Allocatable: autoscaler.Resources{CPU: 4000, Memory: 8 << 30, Pods: 30}, Max: mostNodes,
 				PricePerHour: pricePerHour, IdleAfter: idleAfter, Join: join,
+				Disruption: autoscaler.Disruption{ConsolidateAfter: 5 * time.Minute, RepairAfter: 10 * time.Minute},
 			},
 			Join: simulator.Delay{Mean: join, Deviation: 500 * time.Millisecond},
 		}},
