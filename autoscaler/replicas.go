@@ -98,7 +98,7 @@ func (z *sizer) wake() {
 // than keeping it, once the workload's idle times are known, and until then for a stable window.
 func (z *sizer) zero() {
 	w := z.w
-	if w.Replicas == 0 || z.replicas > 1 {
+	if z.replicas > 1 && w.Replicas > 0 {
 		return
 	}
 	wait, rule := w.Policy.StableWindow, ZeroWait
@@ -110,13 +110,14 @@ func (z *sizer) zero() {
 	until := w.Demand.IdleSince.Add(wait)
 	idle := !w.Demand.IdleSince.IsZero()
 	switch over := idle && !z.s.Now.Before(until); {
-	case z.replicas == 0 && !idle:
-		z.become(1, Reason{Rule: ZeroWait, Bound: wait.Seconds()})
-	case z.replicas == 0 && !over:
-		z.become(1, Reason{Rule: rule, Bound: wait.Seconds(), At: until})
-	case z.replicas == 1 && over && known && !w.Demand.Stale:
-		// The averages still see demand that is known to be over.
+	case z.replicas > 0 && over && known && !w.Demand.Stale:
+		// The averages still see demand that is known to be over; nor do they bring back what went because of that.
 		z.become(0, Reason{Rule: GapsLong, Bound: wait.Seconds()})
+	case w.Replicas == 0 || z.replicas > 0:
+	case !idle:
+		z.become(1, Reason{Rule: ZeroWait, Bound: wait.Seconds()})
+	case !over:
+		z.become(1, Reason{Rule: rule, Bound: wait.Seconds(), At: until})
 	}
 }
 

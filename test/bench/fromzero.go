@@ -92,5 +92,8 @@ func (s *samples) fromZero(j *journals, seen *sightings, pool string, o load.Out
 	s.between("probed -> released", at(h.Probed), at(h.Released))
 	s.between("released -> first byte", at(h.Released), at(h.FirstByte))
 	s.between("total", arrived, at(h.FirstByte))
+	if scale.Planned.IsZero() {
+		return // nobody asked for a pod after this request came
+	}
 	s.add("our share: report, plan, release", at(h.QueuedReport).Sub(arrived)+scale.Planned.Sub(at(h.QueuedReport))+at(h.Released).Sub(at(h.Probed)))
 }
