@@ -13,11 +13,14 @@ const JoinDeadline = 15 * time.Minute
 // drain decides which of our nodes leave and how far each is on its way: marked, emptied, ended.
 func drain(s *State, v *view, placed placing) ([]Drain, []NodeMemo) {
 	r := drainer{
-		s: s, v: v, placed: placed, leaving: make([]int, len(s.Pools)), unwell: v.unwell(s),
+		s: s, v: v, placed: placed, leaving: make([]int, len(s.Pools)), unready: make([]int, len(s.Pools)), unwell: v.unwell(s),
 		why: make([]LeaveReason, len(s.Nodes)), tried: make([]time.Time, len(s.Nodes)),
 	}
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
+		if k := v.poolOf[i]; k >= 0 && n.Phase == NotReady {
+			r.unready[k]++
+		}
 		r.why[i], r.tried[i] = v.memos[i].Leaving, v.memos[i].Tried
 		if v.poolOf[i] >= 0 && n.Phase != Leaving && (n.Draining || n.Phase == Failed || n.overdue(s.Now)) {
 			r.leaving[v.poolOf[i]]++
@@ -76,6 +79,7 @@ type drainer struct {
 	v       *view
 	placed  placing
 	leaving []int // nodes that drain, failed or never joined, by pool
+	unready []int // nodes that are not ready, by pool
 	unwell  bool
 	why     []LeaveReason // by node, to be remembered
 	tried   []time.Time   // likewise
@@ -119,12 +123,7 @@ func (r *drainer) consider(i int) {
 func (r *drainer) repair(i int, pool *Pool) (Step, Reason) {
 	n, k := &r.s.Nodes[i], int(r.v.poolOf[i])
 	after, since := pool.Disruption.RepairAfter, r.v.memos[i].UnreadySince
-	unready := 0
-	for j := range r.s.Nodes {
-		if r.v.poolOf[j] == int32(k) && r.s.Nodes[j].Phase == NotReady {
-			unready++
-		}
-	}
+	unready := r.unready[k]
 	switch most := max(1, r.v.instances[k]/unwellShare); {
 	case after <= 0:
 		return Stay, Reason{Rule: NodeUnknownState}

@@ -30,14 +30,14 @@ func amounts(r Resources, extended fit.Amounts) fit.Amounts {
 	return list
 }
 
-// machines are the nodes as the scheduler sees them, or will once they are there.
-func (v *view) machineOf(n *Node) fit.Node {
+// machineOf is a node as the scheduler sees it, or will once it is there.
+func machineOf(n *Node) fit.Node {
 	m := fit.Node{Name: string(n.ID), Labels: n.Labels, Taints: n.Taints, Unschedulable: n.Cordoned, Allocatable: amounts(n.Allocatable, n.Extended)}
-	return v.named(&m, string(n.ID)) // each kubelet gives its node that label
+	return named(&m, string(n.ID)) // each kubelet gives its node that label
 }
 
 // named is a machine with the host name that it has or will have.
-func (v *view) named(m *fit.Node, name string) fit.Node {
+func named(m *fit.Node, name string) fit.Node {
 	out := *m
 	out.Name = name
 	i, there := slices.BinarySearchFunc(m.Labels, fit.LabelHostname, func(l Label, key string) int { return strings.Compare(l.Key, key) })

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,7 +44,7 @@ type placing struct {
 // (package fit), and so is what is said of pods that have no place. Headroom comes after everything that is wanted.
 func place(s *State, v *view, scales []Scale) placing {
 	p := placer{
-		s: s, v: v, contents: map[int]Contents{},
+		s: s, v: v, room: slices.Clone(v.free), contents: map[int]Contents{},
 		placing: placing{taken: make([]int, len(s.Nodes)), buy: make([]int, len(s.Pools)), awaiting: make([]int, len(s.Nodes))},
 	}
 	p.asks = p.wanted(scales)
@@ -67,6 +68,8 @@ type placer struct {
 	v *view
 	// machines are what was bought so far, by pool, with what was placed there: the second solving fills them up.
 	machines []machine
+	// room is what is left on each node once what is planned there runs.
+	room     []Resources
 	kept     []kept
 	contents map[int]Contents // of coming machines, by position
 }
@@ -235,7 +238,7 @@ func (p *placer) solve(asks []ask) {
 	// What was bought for the asks before these is there to be filled up, and gone again afterwards.
 	first := c.Nodes()
 	for _, m := range p.machines {
-		node := c.AddNode(p.v.named(&p.v.offers[m.pool], "\x00"+string(rune(c.Nodes()))))
+		node := c.AddNode(named(&p.v.offers[m.pool], "\x00"+strconv.Itoa(c.Nodes())))
 		c.AddDaemons(node, p.v.daemonClasses)
 		for _, t := range m.pods {
 			c.Add(t.Class, node, t.Count)
@@ -247,14 +250,19 @@ func (p *placer) solve(asks []ask) {
 	problem := &compiled.Problem
 	problem.Pools, problem.NodePrice = p.limits(), 0
 	problem.Capped, problem.PriceCap = p.capLeft(p.s.PriceCap, -1)
-	for i := range asks {
-		problem.Groups[i].Priority = min(max(problem.Groups[i].Priority+asks[i].priority, math.MinInt32), math.MaxInt32)
-	}
+	rank(problem, asks)
 	solution := pack.Solve(problem)
 	p.truncated = p.truncated || solution.Truncated
 	p.take(asks, spots, compiled, &solution, offers)
 	for node := first; node < c.Nodes(); node++ {
 		c.RemoveNode(node)
+	}
+}
+
+// rank says who goes without first: the lowest of a pod's own priority and its workload's together.
+func rank(p *pack.Problem, asks []ask) {
+	for i := range asks {
+		p.Groups[i].Priority = min(max(p.Groups[i].Priority+asks[i].priority, math.MinInt32), math.MaxInt32)
 	}
 }
 
@@ -265,9 +273,7 @@ func (p *placer) fill(asks []ask, spots [][]Spot) {
 		q.Want = append(q.Want, fit.Want{Class: asks[i].class, Count: asks[i].count})
 	}
 	c := fit.Compile(q)
-	for i := range asks {
-		c.Problem.Groups[i].Priority = asks[i].priority
-	}
+	rank(&c.Problem, asks)
 	solution := pack.Solve(&c.Problem)
 	for _, step := range solution.Steps {
 		a, node := &asks[step.Group], c.Nodes[step.Place]

@@ -95,7 +95,7 @@ func look(s *State) *view {
 	pools := positions(s.Pools, func(p *Pool) PoolID { return p.ID })
 	for i := range s.Nodes {
 		v.poolOf[i] = find(pools, s.Nodes[i].Pool)
-		v.machines[i] = v.machineOf(&s.Nodes[i])
+		v.machines[i] = machineOf(&s.Nodes[i])
 		v.free[i] = s.Nodes[i].Allocatable
 		if k := v.poolOf[i]; k >= 0 && s.Nodes[i].Phase != Leaving {
 			v.instances[k]++

@@ -1,6 +1,7 @@
 package autoscaler
 
 import (
+	"cmp"
 	"hash/fnv"
 	"slices"
 	"strconv"
@@ -46,7 +47,7 @@ func (p *placer) keep(asks []ask, spots [][]Spot) {
 		byHolder[p.holder(&asks[i])] = i
 	}
 	for k := range p.s.Pools {
-		at, found := slices.BinarySearchFunc(p.s.Memo.Bought, p.s.Pools[k].ID, func(b Bought, id PoolID) int { return compareText(b.Pool, id) })
+		at, found := slices.BinarySearchFunc(p.s.Memo.Bought, p.s.Pools[k].ID, func(b Bought, id PoolID) int { return cmp.Compare(b.Pool, id) })
 		if !found {
 			continue
 		}
@@ -65,7 +66,7 @@ func (p *placer) keep(asks []ask, spots [][]Spot) {
 }
 
 func (p *placer) keepOn(node int, a *ask, spots *[]Spot, count int) {
-	n := min(count, a.count, p.roomFor(node, a))
+	n := min(count, p.room[node].Count(a.shape.Needs, a.count))
 	if n <= 0 || !runs(a.shape, &p.v.machines[node]) {
 		return
 	}
@@ -74,22 +75,15 @@ func (p *placer) keepOn(node int, a *ask, spots *[]Spot, count int) {
 	p.onNode(a, spots, node, n)
 }
 
-func (p *placer) roomFor(node int, a *ask) int {
-	free := p.v.free[node]
-	for _, k := range p.kept {
-		if k.node == node {
-			free = free.Minus(needsOf(p.v.cluster.Pod(k.class)).Times(k.count))
-		}
-	}
-	return free.Count(a.shape.Needs, a.count)
-}
-
 // kept is room on a node that has been given away.
 type kept struct{ node, class, count int }
 
 // hold puts what is planned into the cluster, so that what is placed after it finds the rest.
 func (p *placer) hold(node, class, n int) {
-	p.v.indexed(p.s).Add(class, node, n)
+	c := p.v.indexed(p.s)
+	c.Add(class, node, n)
+	needs := c.Pod(class).Needs
+	p.room[node] = p.room[node].Minus(Resources{CPU: needs.Get(fit.CPU), Memory: needs.Get(fit.Memory), Pods: 1}.Times(n))
 	p.kept = append(p.kept, kept{node: node, class: class, count: n})
 }
 
@@ -99,10 +93,6 @@ func (p *placer) release() {
 		p.v.cluster.Add(k.class, k.node, -k.count)
 	}
 	p.kept = nil
-}
-
-func needsOf(pod *fit.Pod) Resources {
-	return Resources{CPU: pod.Needs.Get(fit.CPU), Memory: pod.Needs.Get(fit.Memory), Pods: 1}
 }
 
 // coming are the positions of a pool's machines that are on their way, soonest first.
@@ -146,14 +136,4 @@ func (c Contents) add(holder string, n int) Contents {
 		}
 	}
 	return append(c, Holding{holder, n})
-}
-
-func compareText[T ~string](a, b T) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }

@@ -70,7 +70,7 @@ func (w *world) lookup() Lookup {
 	return Lookup{
 		Claim:  func(namespace, name string) *corev1.PersistentVolumeClaim { return v.claims[namespace+"/"+name] },
 		Volume: func(name string) *corev1.PersistentVolume { return v.volumes[name] },
-		Class:  v.class,
+		Class:  func(name string) *storagev1.StorageClass { return v.classes[name] },
 		Volumes: func(class string) []*corev1.PersistentVolume {
 			var list []*corev1.PersistentVolume
 			for _, name := range slices.Sorted(maps.Keys(v.volumes)) {
@@ -93,8 +93,6 @@ func (w *world) lookup() Lookup {
 		},
 	}
 }
-
-func (v *volumes) class(name string) *storagev1.StorageClass { return v.classes[name] }
 
 // lookAgain looks at what is said by other objects, which may have changed: pods that wait with claims, and templates. The
 // lock is held.

@@ -32,12 +32,42 @@ const syncTimeout = 2 * time.Minute
 func watch(ctx context.Context, wg *sync.WaitGroup, client kubernetes.Interface, dyn dynamic.Interface, w *world, log *zap.Logger) error {
 	typed := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(slim))
 	ours := dynamicinformer.NewDynamicSharedInformerFactory(dyn, 0)
-	core, apps := typed.Core().V1(), typed.Apps().V1()
-	type watched struct {
-		name string
-		of   cache.SharedIndexInformer
-		to   cache.ResourceEventHandler
+	all := kinds(client, typed, ours, w, log)
+	for _, i := range all {
+		if _, err := i.of.AddEventHandler(i.to); err != nil {
+			return fmt.Errorf("watching %s: %w", i.name, err)
+		}
 	}
+	typed.Start(ctx.Done())
+	ours.Start(ctx.Done())
+	wg.Go(func() {
+		<-ctx.Done()
+		typed.Shutdown()
+		ours.Shutdown()
+	})
+	first, cancel := context.WithTimeout(ctx, syncTimeout)
+	defer cancel()
+	for _, i := range all {
+		if !cache.WaitForCacheSync(first.Done(), i.of.HasSynced) {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("listing %s took more than %s: are our CRDs installed, and may this account list %s?", i.name, syncTimeout, i.name)
+		}
+	}
+	return nil
+}
+
+// watched is one kind of object and what is done with it.
+type watched struct {
+	name string
+	of   cache.SharedIndexInformer
+	to   cache.ResourceEventHandler
+}
+
+// kinds are all that the world is made of.
+func kinds(client kubernetes.Interface, typed informers.SharedInformerFactory, ours dynamicinformer.DynamicSharedInformerFactory, w *world, log *zap.Logger) []watched {
+	core, apps := typed.Core().V1(), typed.Apps().V1()
 	all := []watched{
 		{"replicasets", apps.ReplicaSets().Informer(), handler(w.putOwner, func(key string) { drop(w, w.owners, key) })},
 		{"deployments", apps.Deployments().Informer(), handler(
@@ -79,29 +109,7 @@ func watch(ctx context.Context, wg *sync.WaitGroup, client kubernetes.Interface,
 			watched{"podtemplates", core.PodTemplates().Informer(), handler(
 				func(t *corev1.PodTemplate) { put(w, w.templates, keyOf(t), t) }, func(key string) { drop(w, w.templates, key) })})
 	}
-	for _, i := range all {
-		if _, err := i.of.AddEventHandler(i.to); err != nil {
-			return fmt.Errorf("watching %s: %w", i.name, err)
-		}
-	}
-	typed.Start(ctx.Done())
-	ours.Start(ctx.Done())
-	wg.Go(func() {
-		<-ctx.Done()
-		typed.Shutdown()
-		ours.Shutdown()
-	})
-	first, cancel := context.WithTimeout(ctx, syncTimeout)
-	defer cancel()
-	for _, i := range all {
-		if !cache.WaitForCacheSync(first.Done(), i.of.HasSynced) {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("listing %s took more than %s: are our CRDs installed, and may this account list %s?", i.name, syncTimeout, i.name)
-		}
-	}
-	return nil
+	return all
 }
 
 // slim drops what we never read, so that a cluster's managedFields do not stand in our memory.

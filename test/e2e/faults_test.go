@@ -18,31 +18,10 @@ func TestControllerKilledWithRequestsHeld(t *testing.T) {
 	w := newWorld(t, pool("spot", 5, "4s"))
 	w.deploy("chat", map[string]string{"limit": "4", "window": "6s", "host": "chat.example"})
 	w.awaitRoute("chat.example")
-	requests := make([]trace.Request, 8)
-	for i := range requests {
-		requests[i] = trace.Request{Service: 100 * time.Millisecond}
-	}
-	answered := make(chan []load.Outcome, 1)
-	go func() {
-		answered <- load.Run(w.ctx, load.Config{URL: w.URL, Host: "chat.example", Requests: requests})
-	}()
-	w.awaitOrder(1)
-	w.Controller.Kill()
-	if err := w.Controller.Restart(w.ctx); err != nil {
-		t.Fatal(err)
-	}
-	for i, o := range <-answered {
-		if !o.OK() {
-			t.Errorf("request %d: %d %v", i, o.Status, o.Err)
-		}
-	}
-	for _, o := range lines[order](t, w.Provider.Admin, "/orders") {
-		if o.Target > 1 {
-			t.Errorf("%d machines were ordered; one holds all pods", o.Target)
-		}
-	}
-	w.untilPods(none)
-	w.untilNodes(none)
+	w.heldThrough(func() error {
+		w.Controller.Kill()
+		return w.Controller.Restart(w.ctx)
+	})
 }
 
 // Of two controllers one leads. It is killed while requests are held and a machine boots: the other one takes over when the
@@ -54,6 +33,16 @@ func TestTheStandbyTakesOver(t *testing.T) {
 	if err := w.StartStandby(w.ctx); err != nil {
 		t.Fatal(err)
 	}
+	w.heldThrough(func() error {
+		w.Controller.Kill()
+		return nil
+	})
+}
+
+// heldThrough sends eight requests to nothing and lets fault happen once a machine is ordered for them: each is answered,
+// one machine is bought in all, and everything goes back to zero.
+func (w *world) heldThrough(fault func() error) {
+	w.t.Helper()
 	requests := make([]trace.Request, 8)
 	for i := range requests {
 		requests[i] = trace.Request{Service: 100 * time.Millisecond}
@@ -63,15 +52,17 @@ func TestTheStandbyTakesOver(t *testing.T) {
 		answered <- load.Run(w.ctx, load.Config{URL: w.URL, Host: "chat.example", Requests: requests})
 	}()
 	w.awaitOrder(1)
-	w.Controller.Kill()
+	if err := fault(); err != nil {
+		w.t.Fatal(err)
+	}
 	for i, o := range <-answered {
 		if !o.OK() {
-			t.Errorf("request %d: %d %v", i, o.Status, o.Err)
+			w.t.Errorf("request %d: %d %v", i, o.Status, o.Err)
 		}
 	}
-	for _, o := range lines[order](t, w.Provider.Admin, "/orders") {
+	for _, o := range lines[order](w.t, w.Provider.Admin, "/orders") {
 		if o.Target > 1 {
-			t.Errorf("%d machines were ordered; one holds all pods", o.Target)
+			w.t.Errorf("%d machines were ordered; one holds all pods", o.Target)
 		}
 	}
 	w.untilPods(none)
