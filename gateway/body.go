@@ -1,11 +1,8 @@
 package gateway
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -137,45 +134,3 @@ const (
 	lingerTime  = 500 * time.Millisecond
 	lingerBytes = 256 << 10
 )
-
-// clientConn is a client's connection, which can be sealed: nothing is read from it any more.
-type clientConn struct {
-	net.Conn
-	sealed atomic.Bool
-}
-
-func (c *clientConn) Read(p []byte) (int, error) {
-	if c.sealed.Load() {
-		return 0, io.EOF
-	}
-	return c.Conn.Read(p)
-}
-
-func (c *clientConn) seal() {
-	c.sealed.Store(true)
-	_ = c.Conn.SetReadDeadline(time.Now()) // wakes a read that waits; refused only when the connection is closed
-}
-
-// clientListener makes clientConns.
-type clientListener struct{ net.Listener }
-
-func (l clientListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &clientConn{Conn: conn}, nil
-}
-
-type connKey struct{}
-
-// withConn is an http.Server's ConnContext, through which a request finds its connection.
-func withConn(ctx context.Context, conn net.Conn) context.Context {
-	if t, ok := conn.(*tls.Conn); ok {
-		conn = t.NetConn()
-	}
-	if c, ok := conn.(*clientConn); ok {
-		return context.WithValue(ctx, connKey{}, c)
-	}
-	return ctx
-}

@@ -72,6 +72,8 @@ type Config struct {
 	ReadHeaderTimeout time.Duration
 	// BodyIdleTimeout closes an HTTP/1.1 connection whose client sends nothing of a body for so long; default 60 s.
 	BodyIdleTimeout time.Duration
+	// AnswerIdleTimeout ends an answer of which the client takes nothing for so long; default 60 s.
+	AnswerIdleTimeout time.Duration
 	// IdleTimeout closes unused client connections; default 120 s.
 	IdleTimeout time.Duration
 	// MaxHeaderBytes bounds a request's head; default 64 KiB.
@@ -137,7 +139,7 @@ func (c Config) durations() map[string]time.Duration {
 		"HoldTimeout": c.HoldTimeout, "RetryAfter": c.RetryAfter, "DrainDelay": c.DrainDelay, "DrainTimeout": c.DrainTimeout,
 		"ReportEvery": c.ReportEvery, "UrgentGap": c.UrgentGap, "ProbeStep": c.ProbeStep, "ProbeStepMax": c.ProbeStepMax,
 		"ProbeTimeout": c.ProbeTimeout, "DialTimeout": c.DialTimeout, "ReadHeaderTimeout": c.ReadHeaderTimeout,
-		"BodyIdleTimeout": c.BodyIdleTimeout, "IdleTimeout": c.IdleTimeout,
+		"BodyIdleTimeout": c.BodyIdleTimeout, "AnswerIdleTimeout": c.AnswerIdleTimeout, "IdleTimeout": c.IdleTimeout,
 	}
 }
 
@@ -156,6 +158,7 @@ func (c Config) withDefaults() Config {
 	set(&c.DialTimeout, time.Second)
 	set(&c.ReadHeaderTimeout, 10*time.Second)
 	set(&c.BodyIdleTimeout, 60*time.Second)
+	set(&c.AnswerIdleTimeout, 60*time.Second)
 	set(&c.IdleTimeout, 120*time.Second)
 	set(&c.MaxHeaderBytes, 64<<10)
 	set(&c.MaxStreams, 250)

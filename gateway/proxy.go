@@ -122,6 +122,9 @@ func (x *exchange) serve() {
 	x.in = x.in.WithContext(ctx)
 	x.body = newClientBody(x.w, x.in, x.proxy.hub.config.BodyIdleTimeout)
 	defer x.body.done() // after end: a slow client does not keep the slot
+	answer := newClientAnswer(x.w, x.proxy.hub.config.AnswerIdleTimeout, func() { cancel(refuseUnread) })
+	defer answer.done(x.in)
+	x.w = answer
 	x.how = outcomeFailed
 	x.arrived = time.Now()
 	pod, waiter, no := x.workload.arrive(x.route, x.arrived)
@@ -299,6 +302,8 @@ func (x *exchange) broke(err error) {
 		no = refuseSlow
 	case errors.Is(cause, refuseStopping):
 		no = refuseStopping
+	case errors.Is(cause, refuseUnread):
+		no = refuseUnread
 	case x.body.broken(): // before the next, as it ends the request's context, too
 		no = refuseBody
 	case cause != nil:
@@ -332,6 +337,9 @@ func (x *exchange) end() {
 		service = now.Sub(x.released)
 	}
 	x.workload.leave(x.pod, now, service, x.how)
+	if c, ok := x.in.Context().Value(connKey{}).(*clientConn); ok {
+		c.count(x.how, now.Sub(x.arrived))
+	}
 	if x.waiter == nil {
 		return
 	}

@@ -29,6 +29,7 @@ var (
 	refuseStopping  = &refusal{status: http.StatusServiceUnavailable, outcome: outcomeRefused, reason: "the gateway is stopping"}
 	refuseRemoved   = &refusal{status: http.StatusServiceUnavailable, outcome: outcomeRefused, reason: "the route was removed while the request was held"}
 	refuseGone      = &refusal{status: 499, outcome: outcomeGone, reason: "the client left"}
+	refuseUnread    = &refusal{status: 499, outcome: outcomeGone, reason: "the client left the answer unread"}
 	refuseBody      = &refusal{status: http.StatusBadRequest, outcome: outcomeGone, reason: "the body of the request broke off"}
 	refuseBroken    = &refusal{status: http.StatusBadGateway, outcome: outcomeFailed, reason: "the pod broke off before it answered"}
 	refuseSlow      = &refusal{status: http.StatusGatewayTimeout, outcome: outcomeFailed, reason: "the pod did not begin to answer within the route's response timeout"}

@@ -157,7 +157,7 @@ func (g *Gateway) server(secure bool) *http.Server {
 		ReadHeaderTimeout: c.ReadHeaderTimeout,
 		IdleTimeout:       c.IdleTimeout,
 		MaxHeaderBytes:    c.MaxHeaderBytes,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: c.MaxStreams},
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: c.MaxStreams, WriteByteTimeout: c.AnswerIdleTimeout},
 		Protocols:         new(http.Protocols),
 		ConnContext:       withConn,
 		ConnState:         g.count,
