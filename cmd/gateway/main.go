@@ -4,7 +4,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -54,7 +53,7 @@ func command() *cobra.Command {
 	p := c.Flags()
 	p.StringVar(&f.config.Listen, "listen", ":8080", "address for HTTP/1.1 and HTTP/2 without TLS; empty for none")
 	p.StringVar(&f.config.ListenTLS, "listen-tls", "", "address for HTTP/1.1 and HTTP/2 over TLS; empty for none")
-	p.StringVar(&f.tlsCert, "tls-cert", "", "certificate file (PEM) of --listen-tls")
+	p.StringVar(&f.tlsCert, "tls-cert", "", "certificate file (PEM) of --listen-tls; read again when it changes")
 	p.StringVar(&f.tlsKey, "tls-key", "", "key file (PEM) of --listen-tls")
 	p.StringVar(&f.config.Admin, "admin", "127.0.0.1:9090", "address of /healthz, /readyz, /metrics and /requests; empty for none")
 	p.StringVar(&f.config.Link, "link", "", "the controller's host:port; of several, separated by commas, the one that leads answers")
@@ -105,7 +104,7 @@ func text(a net.Addr) string {
 }
 
 // complete makes the configuration of the flags.
-func (f *flags) complete() error {
+func (f *flags) complete() (err error) {
 	c := &f.config
 	c.Version = version()
 	if c.Name == "" {
@@ -123,11 +122,9 @@ func (f *flags) complete() error {
 		c.Deny = append(c.Deny, p)
 	}
 	if c.ListenTLS != "" {
-		cert, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
-		if err != nil {
+		if c.TLS, err = (identity.Files{Cert: f.tlsCert, Key: f.tlsKey}).Public(); err != nil {
 			return fmt.Errorf("--listen-tls needs --tls-cert and --tls-key: %w", err)
 		}
-		c.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	}
 	if f.plaintext {
 		if f.link != (identity.Files{}) {
@@ -138,7 +135,6 @@ func (f *flags) complete() error {
 	if f.link.CA == "" || f.link.Cert == "" || f.link.Key == "" {
 		return errors.New("--ca, --cert and --key are needed to speak to the controller; give all three")
 	}
-	var err error
 	if c.LinkTLS, err = f.link.Client(identity.Controller); err != nil {
 		return fmt.Errorf("read --ca, --cert and --key: %w", err)
 	}

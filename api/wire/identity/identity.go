@@ -99,6 +99,19 @@ func (f Files) Client(server Role) (*tls.Config, error) {
 	}, nil
 }
 
+// Public is the side that listens to everybody, as the gateway does to its users: Cert and Key are shown, and nothing is
+// asked of the client; CA is not used. The error names the file that cannot be used.
+func (f Files) Public() (*tls.Config, error) {
+	s := &source{files: f}
+	if _, err := s.certificate(); err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.certificate() },
+	}, nil
+}
+
 func (f Files) open(roles []Role) (*source, error) {
 	for _, r := range roles {
 		if err := r.validate(); err != nil {

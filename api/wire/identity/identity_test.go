@@ -164,6 +164,36 @@ func TestRotationNeedsNoRestart(t *testing.T) {
 	}
 }
 
+// TestPublicRotationNeedsNoRestart: users see the certificate that the files hold now.
+func TestPublicRotationNeedsNoRestart(t *testing.T) {
+	dir := issued(t)
+	s, err := In(dir, Gateway).Public()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := func() (serial string) {
+		client := &tls.Config{InsecureSkipVerify: true, VerifyConnection: func(c tls.ConnectionState) error {
+			serial = c.PeerCertificates[0].SerialNumber.String()
+			return nil
+		}}
+		if a, b := handshake(t, s, client); a != nil || b != nil {
+			t.Fatalf("server %v, client %v", a, b)
+		}
+		return serial
+	}
+	before := shown()
+	if err := Issue(dir, Gateway, Controller, Provider); err != nil {
+		t.Fatal(err)
+	}
+	age(t, dir)
+	if after := shown(); after == before {
+		t.Errorf("still shown after the files changed: %s", before)
+	}
+	if _, err := (Files{Cert: "/nowhere/c", Key: "/nowhere/k"}).Public(); err == nil || !strings.Contains(err.Error(), "/nowhere/c") {
+		t.Errorf("without files: %v", err)
+	}
+}
+
 func TestHalfRotatedPairKeepsTheOldOne(t *testing.T) {
 	dir := issued(t)
 	s, c := configs(t, In(dir, Controller), In(dir, Gateway), Controller, Gateway)
