@@ -240,3 +240,15 @@ func TestUrgentReportsAreCoalesced(t *testing.T) {
 		}
 	}
 }
+
+// TestPauseAfterReport: cheap reports follow each other at once, dear ones take a part of a core, and a report that was kept
+// from its core for a second does not keep the next one for twenty.
+func TestPauseAfterReport(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{
+		0: 0, 50 * time.Microsecond: time.Millisecond, time.Millisecond: 20 * time.Millisecond, time.Second: 20 * time.Millisecond,
+	} {
+		if got := pauseAfter(took); got != want {
+			t.Errorf("after %v: %v, want %v", took, got, want)
+		}
+	}
+}

@@ -173,9 +173,12 @@ func (l *link) send(stream wire.Link_ConnectClient, received <-chan error, waite
 		if err := l.report(stream, now, urgent); err != nil {
 			return fmt.Errorf("send a report: %w", errors.Join(err, l.why(received, waited)))
 		}
-		next = now.Add(min(reportShare*time.Since(now), reportPause))
+		next = now.Add(pauseAfter(time.Since(now)))
 	}
 }
+
+// pauseAfter is how long the next urgent report waits after one that took so long.
+func pauseAfter(took time.Duration) time.Duration { return min(reportShare*took, reportPause) }
 
 func (l *link) report(stream wire.Link_ConnectClient, now time.Time, urgent bool) error {
 	r, firsts := l.hub.report(l.since, now)

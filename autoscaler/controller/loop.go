@@ -11,11 +11,6 @@ import (
 	"github.com/wholescale/wholescale/autoscaler/scenario"
 )
 
-// changeGap is the least time between two plans that a change of the world causes: changes come in swarms (a pod's status
-// five times in a row), and one plan answers them all. A queue that forms waits only as long as the last plan took, so
-// that planning takes half of one core at most whatever comes.
-const changeGap = 5 * time.Millisecond
-
 // loop is the one place where decisions are made: it owns the Memory, and it alone calls Plan.
 type loop struct {
 	priceCap float64 // an hour, of all pools; 0 is none
@@ -35,9 +30,8 @@ type loop struct {
 	queued map[string]map[autoscaler.WorkloadID]int
 	// starting are the pods seen starting, since when, to measure how long they take.
 	starting map[autoscaler.PodID]time.Time
-	last     time.Time
-	took     time.Duration // of the last plan
-	faults   string        // what Check last found, to say it once
+	pace     pace
+	faults   string // what Check last found, to say it once
 
 	mu    sync.Mutex
 	state autoscaler.State // of the last plan, for people who ask
@@ -49,11 +43,9 @@ func (l *loop) run(ctx context.Context) {
 	defer tick.Stop()
 	gap := time.NewTimer(0)
 	defer gap.Stop()
-	cause, observed := "", time.Time{}
-	want := func(why string, at time.Time, apart time.Duration) {
-		if cause == "" || why == "queue" && cause != "queue" {
-			cause, observed = why, at
-			gap.Reset(max(0, apart-time.Since(l.last)))
+	want := func(cause string, seen time.Time) {
+		if wait, sooner := l.pace.want(cause, seen, time.Now()); sooner {
+			gap.Reset(wait)
 		}
 	}
 	for {
@@ -62,16 +54,15 @@ func (l *loop) run(ctx context.Context) {
 			return
 		case o := <-l.reports:
 			if l.observe(o) {
-				want("queue", o.At, l.took)
+				want("queue", o.At)
 			}
 		case <-l.world.changed:
-			want("change", time.Now(), changeGap)
+			want("change", time.Now())
 		case now := <-tick.C:
-			want("tick", now, 0)
+			want("tick", now)
 		case <-gap.C:
-			if cause != "" {
-				l.plan(cause, observed)
-				cause = ""
+			if cause, seen := l.pace.take(); cause != "" {
+				l.plan(cause, seen)
 			}
 		}
 	}
@@ -99,7 +90,7 @@ func (l *loop) observe(o autoscaler.Observation) (queueFormed bool) {
 
 func (l *loop) plan(cause string, observed time.Time) {
 	now := time.Now()
-	defer func() { l.last, l.took = time.Now(), time.Since(now) }()
+	defer func() { l.pace.planned(now, time.Now()) }()
 	pic := look(l.world, l.pools, l.actor.written, now)
 	pic.cluster.PriceCap = l.priceCap
 	for _, j := range pic.joins {
