@@ -45,6 +45,10 @@ func FromZero(ctx context.Context, t Target, o Options) (r Result, err error) {
 		if err := seen.until(ctx, func(pods, nodes int) bool { return pods == 0 && (nodes == minNodes) }); err != nil {
 			return r, fmt.Errorf("waiting for the cluster to be empty: %w", err)
 		}
+		alone, err := t.scaleAlone(ctx, seen)
+		if err != nil {
+			return r, err
+		}
 		began := time.Now()
 		outcome := load.Run(ctx, load.Config{URL: t.URL, Host: host, Requests: []trace.Request{{Service: 0}}})[0]
 		if i == 0 {
@@ -61,6 +65,7 @@ func FromZero(ctx context.Context, t Target, o Options) (r Result, err error) {
 			return r, err
 		}
 		s.fromZero(&j, seen, t.Pool, outcome)
+		s.add("floor: a scale written alone", alone)
 	}
 	r.StagesMs = s.stages()
 	return r, nil

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/wholescale/wholescale/api/v1alpha1"
@@ -24,6 +25,7 @@ const (
 	workloadName = "subject"
 	workloadID   = namespace + "/" + workloadName
 	host         = "subject.bench.wholescale.example"
+	floorName    = "floor"
 	poolName     = "wholescale-bench"
 	podSlots     = 4
 	removeWithin = 2 * time.Minute
@@ -55,8 +57,10 @@ func (t *Target) prepare(ctx context.Context, minNodes, maxNodes int) (remove fu
 	if _, err := t.Dynamic.Resource(v1alpha1.NodePools).Create(ctx, &unstructured.Unstructured{Object: pool}, metav1.CreateOptions{}); err != nil {
 		return remove, fmt.Errorf("making NodePool %s: %w", poolName, err)
 	}
-	if _, err := t.Client.AppsV1().Deployments(namespace).Create(ctx, t.deployment(), metav1.CreateOptions{}); err != nil {
-		return remove, fmt.Errorf("making the workload: %w", err)
+	for _, d := range []*appsv1.Deployment{t.deployment(), t.floor()} {
+		if _, err := t.Client.AppsV1().Deployments(namespace).Create(ctx, d, metav1.CreateOptions{}); err != nil {
+			return remove, fmt.Errorf("making the workload %s: %w", d.Name, err)
+		}
 	}
 	return remove, nil
 }
@@ -85,6 +89,41 @@ func (t *Target) deployment() *appsv1.Deployment {
 			},
 		},
 	}
+}
+
+// floor is a workload that nobody autoscales, with pods that nobody schedules: what writing its scale takes is what the API
+// server takes for any.
+func (t *Target) floor() *appsv1.Deployment {
+	d := t.deployment()
+	labels := map[string]string{"app": floorName}
+	d.Name, d.Annotations = floorName, nil
+	d.Spec.Selector.MatchLabels, d.Spec.Template.Labels = labels, labels
+	d.Spec.Template.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: v1alpha1.GroupVersion.Group + "/never"}}
+	return d
+}
+
+// scaleAlone writes the floor's scale from 0 to 1, with the same call as the controller's, and back, and returns when the
+// cluster is as before. The first write's time is what no autoscaler can be faster than here and now.
+func (t *Target) scaleAlone(ctx context.Context, seen *sightings) (took time.Duration, err error) {
+	write := func(replicas int) error {
+		return t.Client.AppsV1().RESTClient().Patch(types.MergePatchType).Namespace(namespace).Resource("deployments").Name(floorName).
+			SubResource("scale").Body(fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)).Do(ctx).Error()
+	}
+	began := time.Now()
+	if err := write(1); err != nil {
+		return 0, fmt.Errorf("writing the scale of %s/%s: %w", namespace, floorName, err)
+	}
+	took = time.Since(began)
+	if err := seen.until(ctx, func(pods, _ int) bool { return pods == 1 }); err != nil {
+		return 0, fmt.Errorf("waiting for the pod of %s/%s: %w", namespace, floorName, err)
+	}
+	if err := write(0); err != nil {
+		return 0, fmt.Errorf("writing the scale of %s/%s: %w", namespace, floorName, err)
+	}
+	if err := seen.until(ctx, func(pods, _ int) bool { return pods == 0 }); err != nil {
+		return 0, fmt.Errorf("waiting for the pod of %s/%s to go: %w", namespace, floorName, err)
+	}
+	return took, nil
 }
 
 func (t *Target) remove(ctx context.Context) error {
