@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -95,7 +96,9 @@ func Run(ctx context.Context, c Config) error {
 	// Client-side limits would put seconds between decision and act; the API server has its own fairness.
 	config := rest.CopyConfig(c.Kubernetes)
 	config.QPS, config.Burst = 500, 1000
-	client, err := kubernetes.NewForConfig(config)
+	built := rest.CopyConfig(config) // for the kinds that are built in, which the API server can send in a form that costs both less
+	built.ContentType, built.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON
+	client, err := kubernetes.NewForConfig(built)
 	if err != nil {
 		return fmt.Errorf("reading the Kubernetes configuration: %w", err)
 	}
