@@ -22,7 +22,7 @@ demo: build ## the whole loop on this machine, about two minutes (the first time
 	@$(BIN)/wholescale demo --bin $(BIN) --report out/demo.html
 
 .PHONY: test
-test: drift vet unit fuzz differential e2e ## all tests, as CI runs them
+test: drift vet unit docs fuzz differential e2e ## all tests, as CI runs them
 
 .PHONY: vet
 vet: ## go vet and formatting
@@ -33,6 +33,10 @@ vet: ## go vet and formatting
 unit: ## unit tests, scenarios, properties and conformance, with the race detector
 	go test -race -short ./...
 	cd deploy/helm/check && go test ./...
+
+.PHONY: docs
+docs: build ## the documentation as a site in out/site; links, pictures and the commands in the texts are checked
+	cd docs/site && go test . && go run . --root ../.. --to ../../out/site
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZ_TIME: so many runs (20000x) or so long (1m)
