@@ -91,6 +91,7 @@ func (h *hub) setRoutes(m *wire.Routes) {
 func (h *hub) route(r *wire.Route) *route {
 	rt := &route{
 		holdTimeout:     h.config.HoldTimeout,
+		waitingPage:     max(0, r.GetWaitingPage().AsDuration()),
 		responseTimeout: max(0, r.GetResponseTimeout().AsDuration()),
 		queueLimit:      h.config.QueueLimit,
 		probePath:       r.GetProbePath(),

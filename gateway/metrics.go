@@ -20,9 +20,10 @@ const (
 	outcomeExpired                 // 504: the hold ended
 	outcomeFailed                  // 502 or 504: the pod broke off or was silent
 	outcomeGone                    // the client left or broke off before an answer began
+	outcomePage                    // a browser was shown the waiting page, and asks again
 )
 
-var outcomes = [...]string{"answered", "refused", "expired", "failed", "client_gone"}
+var outcomes = [...]string{"answered", "refused", "expired", "failed", "client_gone", "waiting_page"}
 
 // seriesMost bounds the label workload; the sum of all beyond it is told as "other".
 const seriesMost = 1000

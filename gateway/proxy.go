@@ -175,7 +175,11 @@ func (x *exchange) wait(wt *waiter) *refusal {
 	x.pod, x.waiter = nil, wt
 	from := time.Now()
 	defer func() { x.waited += time.Since(from) }()
-	timer := time.NewTimer(time.Until(x.arrived.Add(x.route.holdTimeout)))
+	limit, page := x.route.holdTimeout, x.wantsPage()
+	if page {
+		limit = min(limit, x.route.waitingPage)
+	}
+	timer := time.NewTimer(time.Until(x.arrived.Add(limit)))
 	defer timer.Stop()
 	var v verdict
 	select {
@@ -186,7 +190,11 @@ func (x *exchange) wait(wt *waiter) *refusal {
 		}
 		v = <-wt.verdict // came at the same moment; end gives the slot back
 	case <-timer.C:
-		if x.workload.hub.queue.leave(wt) {
+		switch {
+		case !x.workload.hub.queue.leave(wt):
+		case page:
+			return refuseForNow
+		default:
 			return x.workload.expired(x.route.holdTimeout)
 		}
 		v = <-wt.verdict

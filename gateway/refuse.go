@@ -16,6 +16,8 @@ type refusal struct {
 	reason  string  // one sentence for people
 	// by is when capacity is expected; zero means unknown. Only 503 and 504 say it.
 	by time.Time
+	// page shows it to a person, who need do nothing: the page asks again by itself.
+	page bool
 }
 
 func (r *refusal) Error() string { return r.reason }
@@ -29,6 +31,7 @@ var (
 	refuseStopping  = &refusal{status: http.StatusServiceUnavailable, outcome: outcomeRefused, reason: "the gateway is stopping"}
 	refuseRemoved   = &refusal{status: http.StatusServiceUnavailable, outcome: outcomeRefused, reason: "the route was removed while the request was held"}
 	refuseGone      = &refusal{status: 499, outcome: outcomeGone, reason: "the client left"}
+	refuseForNow    = &refusal{status: http.StatusServiceUnavailable, outcome: outcomePage, reason: "it is being started", page: true}
 	refuseUnread    = &refusal{status: 499, outcome: outcomeGone, reason: "the client left the answer unread"}
 	refuseBody      = &refusal{status: http.StatusBadRequest, outcome: outcomeGone, reason: "the body of the request broke off"}
 	refuseBroken    = &refusal{status: http.StatusBadGateway, outcome: outcomeFailed, reason: "the pod broke off before it answered"}
@@ -60,6 +63,10 @@ func (f refuser) write(w http.ResponseWriter, r *http.Request, why *refusal) {
 		return
 	}
 	h.Set("X-Content-Type-Options", "nosniff")
+	if why.page {
+		writePage(w, why)
+		return
+	}
 	body := why.reason + "\n"
 	if strings.Contains(r.Header.Get("Accept"), "json") {
 		h.Set("Content-Type", "application/json")

@@ -12,6 +12,7 @@ import (
 // route is the settings of one workload, never changed once made.
 type route struct {
 	holdTimeout     time.Duration // above zero
+	waitingPage     time.Duration // of a hold, after which a browser gets one; zero means never
 	responseTimeout time.Duration // zero means none
 	queueLimit      int           // above zero
 	probePath       string        // empty means that a TCP connection is enough

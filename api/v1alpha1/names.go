@@ -21,6 +21,7 @@ const (
 	AnnotationWindow         = Group + "/window"           // windows.stable
 	AnnotationScaleDownDelay = Group + "/scale-down-delay" // windows.scaleDownDelay
 	AnnotationHold           = Group + "/hold"             // timeouts.hold
+	AnnotationWaitingPage    = Group + "/waiting-page"     // timeouts.waitingPage
 	AnnotationProbePath      = Group + "/probe-path"       // probe.path
 	AnnotationH2C            = Group + "/h2c"              // h2c
 )

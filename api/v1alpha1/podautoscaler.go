@@ -375,6 +375,14 @@ type Timeouts struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="must be from 1s to 1h"
 	Hold *metav1.Duration `json:"hold,omitempty"`
+	// A browser that was held for so long is shown a page that says when to expect an answer, and asks again by itself.
+	// Without it a browser is held like any other client.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('1h')",message="must be from 100ms to 1h"
+	WaitingPage *metav1.Duration `json:"waitingPage,omitempty"`
 	// From the release of a request to the first byte of the answer. Without it there is no bound.
 	// +optional
 	// +kubebuilder:validation:Type=string

@@ -625,6 +625,11 @@ func (in *Timeouts) DeepCopyInto(out *Timeouts) {
 		*out = new(v1.Duration)
 		**out = **in
 	}
+	if in.WaitingPage != nil {
+		in, out := &in.WaitingPage, &out.WaitingPage
+		*out = new(v1.Duration)
+		**out = **in
+	}
 	if in.Response != nil {
 		in, out := &in.Response, &out.Response
 		*out = new(v1.Duration)

@@ -638,8 +638,11 @@ type Route struct {
 	H2C bool `protobuf:"varint,8,opt,name=h2c,proto3" json:"h2c,omitempty"`
 	// replicas_wanted, for the gateway's own reasons in answers only.
 	ReplicasWanted uint32 `protobuf:"varint,9,opt,name=replicas_wanted,json=replicasWanted,proto3" json:"replicas_wanted,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// waiting_page: a browser's GET that was held for so long is answered with a page that comes again by itself; absent
+	// means that it is held like any other.
+	WaitingPage   *durationpb.Duration `protobuf:"bytes,10,opt,name=waiting_page,json=waitingPage,proto3" json:"waiting_page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Route) Reset() {
@@ -733,6 +736,13 @@ func (x *Route) GetReplicasWanted() uint32 {
 		return x.ReplicasWanted
 	}
 	return 0
+}
+
+func (x *Route) GetWaitingPage() *durationpb.Duration {
+	if x != nil {
+		return x.WaitingPage
+	}
+	return nil
 }
 
 // Endpoints is the pods that may be sent requests: they have an address and are not leaving. The gateway still probes
@@ -1029,7 +1039,7 @@ const file_link_proto_rawDesc = "" +
 	"\amessage\"U\n" +
 	"\x06Routes\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x121\n" +
-	"\x06routes\x18\x02 \x03(\v2\x19.wholescale.wire.v1.RouteR\x06routes\"\xdd\x02\n" +
+	"\x06routes\x18\x02 \x03(\v2\x19.wholescale.wire.v1.RouteR\x06routes\"\x9b\x03\n" +
 	"\x05Route\x12\x1a\n" +
 	"\bworkload\x18\x01 \x01(\tR\bworkload\x12\x14\n" +
 	"\x05hosts\x18\x02 \x03(\tR\x05hosts\x12#\n" +
@@ -1041,7 +1051,9 @@ const file_link_proto_rawDesc = "" +
 	"\n" +
 	"probe_path\x18\a \x01(\tR\tprobePath\x12\x10\n" +
 	"\x03h2c\x18\b \x01(\bR\x03h2c\x12'\n" +
-	"\x0freplicas_wanted\x18\t \x01(\rR\x0ereplicasWanted\"Y\n" +
+	"\x0freplicas_wanted\x18\t \x01(\rR\x0ereplicasWanted\x12<\n" +
+	"\fwaiting_page\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\vwaitingPage\"Y\n" +
 	"\tEndpoints\x12\x1a\n" +
 	"\bworkload\x18\x01 \x01(\tR\bworkload\x120\n" +
 	"\x04pods\x18\x02 \x03(\v2\x1c.wholescale.wire.v1.EndpointR\x04pods\"b\n" +
@@ -1106,16 +1118,17 @@ var file_link_proto_depIdxs = []int32{
 	8,  // 11: wholescale.wire.v1.Routes.routes:type_name -> wholescale.wire.v1.Route
 	14, // 12: wholescale.wire.v1.Route.hold_timeout:type_name -> google.protobuf.Duration
 	14, // 13: wholescale.wire.v1.Route.response_timeout:type_name -> google.protobuf.Duration
-	10, // 14: wholescale.wire.v1.Endpoints.pods:type_name -> wholescale.wire.v1.Endpoint
-	12, // 15: wholescale.wire.v1.Hold.arrivals:type_name -> wholescale.wire.v1.Arrival
-	13, // 16: wholescale.wire.v1.Arrival.at:type_name -> google.protobuf.Timestamp
-	0,  // 17: wholescale.wire.v1.Link.Connect:input_type -> wholescale.wire.v1.ConnectRequest
-	6,  // 18: wholescale.wire.v1.Link.Connect:output_type -> wholescale.wire.v1.ConnectResponse
-	18, // [18:19] is the sub-list for method output_type
-	17, // [17:18] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	14, // 14: wholescale.wire.v1.Route.waiting_page:type_name -> google.protobuf.Duration
+	10, // 15: wholescale.wire.v1.Endpoints.pods:type_name -> wholescale.wire.v1.Endpoint
+	12, // 16: wholescale.wire.v1.Hold.arrivals:type_name -> wholescale.wire.v1.Arrival
+	13, // 17: wholescale.wire.v1.Arrival.at:type_name -> google.protobuf.Timestamp
+	0,  // 18: wholescale.wire.v1.Link.Connect:input_type -> wholescale.wire.v1.ConnectRequest
+	6,  // 19: wholescale.wire.v1.Link.Connect:output_type -> wholescale.wire.v1.ConnectResponse
+	19, // [19:20] is the sub-list for method output_type
+	18, // [18:19] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_link_proto_init() }

@@ -274,6 +274,7 @@ func specFromAnnotations(from map[string]string) (v1alpha1.PodAutoscalerSpec, er
 	r.duration(v1alpha1.AnnotationWindow, &s.Windows.Stable)
 	r.duration(v1alpha1.AnnotationScaleDownDelay, &s.Windows.ScaleDownDelay)
 	r.duration(v1alpha1.AnnotationHold, &s.Timeouts.Hold)
+	r.duration(v1alpha1.AnnotationWaitingPage, &s.Timeouts.WaitingPage)
 	r.read(v1alpha1.AnnotationPolicy, func(text string) error {
 		s.Policy = v1alpha1.PolicyName(text)
 		return nil

@@ -299,6 +299,9 @@ func routeOf(a *adopted) *wire.Route {
 	if h := duration(a.spec.Timeouts.Hold); h > 0 {
 		r.HoldTimeout = durationpb.New(h)
 	}
+	if d := duration(a.spec.Timeouts.WaitingPage); d > 0 {
+		r.WaitingPage = durationpb.New(d)
+	}
 	if d := duration(a.spec.Timeouts.Response); d > 0 {
 		r.ResponseTimeout = durationpb.New(d)
 	}
