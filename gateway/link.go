@@ -113,7 +113,7 @@ func (l *link) session(ctx context.Context, client wire.LinkClient, heard func()
 	defer func() {
 		cancel()
 		if !waited {
-			<-received
+			<-received //nolint:errcheck // why the stream ended was told already
 		}
 		l.hub.linked.Store(false)
 	}()
@@ -210,7 +210,7 @@ func (l *link) goodbye(stream wire.Link_ConnectClient, received <-chan error, wa
 		return nil
 	}
 	select {
-	case <-received:
+	case <-received: //nolint:errcheck // that it ended is what was asked for
 		*waited = true
 	case <-time.After(goodbyeWait):
 	}

@@ -45,7 +45,7 @@ func (w *workload) probe(ctx context.Context, address string) bool {
 	defer func() {
 		cancel()
 		for ; running > 0; running-- {
-			<-results
+			<-results //nolint:errcheck // of probes that are cancelled
 		}
 	}()
 	step := c.ProbeStep

@@ -20,7 +20,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -225,7 +224,7 @@ func (s *site) certificatesRun() string {
 	if err != nil || len(list.Items) != 1 {
 		s.t.Fatalf("%d jobs (%v), want one", len(list.Items), err)
 	}
-	var job batchv1.Job = list.Items[0]
+	job := list.Items[0]
 	c := job.Spec.Template.Spec.Containers[0]
 	args := append(slices.Clone(c.Command[1:]), c.Args...)
 	args = append(args, "--kubeconfig", s.kubeconfig(job.Spec.Template.Spec.ServiceAccountName))

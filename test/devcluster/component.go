@@ -71,7 +71,7 @@ func (c *component) ended() error {
 		return fmt.Errorf("%s ended: %w", c.name, c.err)
 	}
 	text := lastLines(content, logTail)
-	return fmt.Errorf("%s ended (%v); the end of %s:\n%s%s", c.name, c.err, c.log, text, remedy(text))
+	return fmt.Errorf("%s ended (%w); the end of %s:\n%s%s", c.name, c.err, c.log, text, remedy(text))
 }
 
 // ready waits for health to answer 200.

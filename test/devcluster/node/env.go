@@ -101,8 +101,7 @@ func (p *pod) valueFrom(ctx context.Context, spec *corev1.Container, from *corev
 		value, err := p.field(from.FieldRef.FieldPath)
 		return value, true, err
 	case from.ResourceFieldRef != nil:
-		value, err := p.resourceField(spec, from.ResourceFieldRef)
-		return value, true, err
+		return p.resourceField(spec, from.ResourceFieldRef), true, nil
 	case from.ConfigMapKeyRef != nil:
 		data, err := p.configMap(ctx, from.ConfigMapKeyRef.Name, from.ConfigMapKeyRef.Optional)
 		return key(data, from.ConfigMapKeyRef.Key, from.ConfigMapKeyRef.Optional, err)
@@ -147,7 +146,7 @@ func (p *pod) field(path string) (string, error) {
 	return "", fmt.Errorf("field %q is not supported by devcluster", path)
 }
 
-func (p *pod) resourceField(spec *corev1.Container, ref *corev1.ResourceFieldSelector) (string, error) {
+func (p *pod) resourceField(spec *corev1.Container, ref *corev1.ResourceFieldSelector) string {
 	list, name, _ := strings.Cut(ref.Resource, ".")
 	quantities := spec.Resources.Limits
 	if list == "requests" {
@@ -164,9 +163,9 @@ func (p *pod) resourceField(spec *corev1.Container, ref *corev1.ResourceFieldSel
 		divisor.Set(1)
 	}
 	if name == "cpu" {
-		return fmt.Sprint((quantity.MilliValue() + divisor.MilliValue() - 1) / divisor.MilliValue()), nil
+		return fmt.Sprint((quantity.MilliValue() + divisor.MilliValue() - 1) / divisor.MilliValue())
 	}
-	return fmt.Sprint((quantity.Value() + divisor.Value() - 1) / divisor.Value()), nil
+	return fmt.Sprint((quantity.Value() + divisor.Value() - 1) / divisor.Value())
 }
 
 func (p *pod) configMap(ctx context.Context, name string, optional *bool) (map[string]string, error) {

@@ -74,7 +74,7 @@ func (s *subnet) take(dir string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", net.JoinHostPort(s.host().String(), strconv.Itoa(kubeletPort)))
 	if err != nil {
 		_ = file.Close() // another user's machine, or a server on all addresses
-		return nil, nil
+		return nil, nil  //nolint:nilerr // which is not an error, but another subnet's turn
 	}
 	s.lock = file
 	return listener, nil
