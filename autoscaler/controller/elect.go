@@ -41,8 +41,12 @@ func (p *process) lead(ctx context.Context) error {
 	}
 	governed := make(chan struct{})
 	var started atomic.Bool
-	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock: lock, LeaseDuration: c.LeaseDuration, RenewDeadline: c.LeaseDuration * 2 / 3, RetryPeriod: c.LeaseDuration / 8,
+	var (
+		elector *leaderelection.LeaderElector
+		err     error
+	)
+	elector, err = leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+		Lock: lock, LeaseDuration: c.LeaseDuration, RenewDeadline: renewWithin(c.LeaseDuration), RetryPeriod: c.LeaseDuration / 8,
 		ReleaseOnCancel: true, Name: LeaseName,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(ctx context.Context) {
@@ -50,7 +54,7 @@ func (p *process) lead(ctx context.Context) error {
 				defer close(governed)
 				epoch, err := p.epoch(ctx)
 				if err == nil {
-					err = p.govern(ctx, epoch, func() { end(errDeposed) })
+					err = p.govern(ctx, leadership{epoch: epoch, holds: func() error { return holds(elector, c.LeaseDuration) }, deposed: func() { end(errDeposed) }})
 				}
 				if err != nil {
 					end(err)
@@ -75,6 +79,28 @@ func (p *process) lead(ctx context.Context) error {
 		end(errDeposed)
 	}
 	return result
+}
+
+// leadership is what one who leads is told of it.
+type leadership struct {
+	// epoch is its number, under which the provider takes orders.
+	epoch uint64
+	// holds is asked before each write to the API server, which knows no epoch: a process that stood still for a while
+	// believes that it leads until its clock tells it otherwise.
+	holds func() error
+	// deposed is called when somebody else is found to lead.
+	deposed func()
+}
+
+// renewWithin is how old the last renewal of a Lease may be: others wait for all of duration before they take it.
+func renewWithin(duration time.Duration) time.Duration { return duration * 2 / 3 }
+
+// holds says by the clock alone whether the Lease is still ours.
+func holds(elector *leaderelection.LeaderElector, duration time.Duration) error {
+	if !elector.IsLeader() || elector.Check(renewWithin(duration)-duration) != nil {
+		return errDeposed
+	}
+	return nil
 }
 
 // epoch is how often the Lease has changed hands, from the record that made us the leader; at least 1.

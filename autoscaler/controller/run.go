@@ -148,8 +148,8 @@ type process struct {
 	decisions *decisions
 }
 
-// govern makes the decisions while this process leads; epoch is the leadership's number.
-func (p *process) govern(ctx context.Context, epoch uint64, deposed func()) error {
+// govern makes the decisions while this process leads.
+func (p *process) govern(ctx context.Context, lead leadership) error {
 	c := &p.config
 	listener, err := net.Listen("tcp", c.Link)
 	if err != nil {
@@ -162,7 +162,7 @@ func (p *process) govern(ctx context.Context, epoch uint64, deposed func()) erro
 	defer wg.Wait()
 	recorder, stopEvents := p.recorder(ctx)
 	defer stopEvents()
-	work := newTasks(ctx, func(key string, err error) { p.taskDone(m, key, err) })
+	work := newTasks(ctx, lead.holds, func(key string, err error) { p.taskDone(m, key, err) })
 	defer work.wait()
 	tell := &teller{events: recorder, client: p.dynamic, tasks: work, sent: map[string]sentStatus{}, said: map[string]string{}}
 	pools := newPools(c.Provider, c.Log, p.world.nudge)
@@ -172,7 +172,7 @@ func (p *process) govern(ctx context.Context, epoch uint64, deposed func()) erro
 		queued: map[string]map[autoscaler.WorkloadID]int{}, starting: map[autoscaler.PodID]time.Time{},
 		actor: &actor{
 			client: p.client, provider: c.Provider, pools: pools, written: newWrittenScales(), tasks: work, tell: tell, metrics: m,
-			journal: &p.journal, log: c.Log, epoch: epoch, deposed: deposed,
+			journal: &p.journal, log: c.Log, epoch: lead.epoch, deposed: lead.deposed,
 		},
 	}
 	p.world.setPodChanged(link.podChanged)
@@ -182,7 +182,7 @@ func (p *process) govern(ctx context.Context, epoch uint64, deposed func()) erro
 	wire.RegisterLinkServer(server, link)
 	wg.Go(func() { _ = server.Serve(listener) }) // ends with Stop below
 	wg.Go(func() { pools.run(ctx) })
-	c.Log.Info("leading", zap.Uint64("epoch", epoch), zap.String("link", listener.Addr().String()))
+	c.Log.Info("leading", zap.Uint64("epoch", lead.epoch), zap.String("link", listener.Addr().String()))
 	l.run(ctx)
 	server.Stop()
 	return nil

@@ -22,7 +22,9 @@ const (
 type tasks struct {
 	ctx   context.Context
 	slots chan struct{}
-	done  func(key string, err error)
+	// may is asked before each try; its error ends the task.
+	may  func() error
+	done func(key string, err error)
 
 	mu      sync.Mutex
 	current map[string]*task
@@ -39,8 +41,8 @@ type wish struct {
 	do   func(context.Context) error
 }
 
-func newTasks(ctx context.Context, done func(key string, err error)) *tasks {
-	return &tasks{ctx: ctx, slots: make(chan struct{}, tasksAtOnce), done: done, current: map[string]*task{}}
+func newTasks(ctx context.Context, may func() error, done func(key string, err error)) *tasks {
+	return &tasks{ctx: ctx, slots: make(chan struct{}, tasksAtOnce), may: may, done: done, current: map[string]*task{}}
 }
 
 // do starts do for key, unless the same is under way. A different wish for a busy key is done next, and replaces one that
@@ -92,6 +94,9 @@ func (t *tasks) try(do func(context.Context) error) error {
 		backoff.WithInitialInterval(50*time.Millisecond), backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(taskTimeout),
 	)
 	err := backoff.Retry(func() error {
+		if err := t.may(); err != nil {
+			return backoff.Permanent(err)
+		}
 		ctx, cancel := context.WithTimeout(t.ctx, attemptTimeout)
 		defer cancel()
 		return do(ctx)

@@ -20,7 +20,7 @@ type outcome struct {
 func tasksFor(t *testing.T) (*tasks, <-chan outcome, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan outcome, 100)
-	ts := newTasks(ctx, func(key string, err error) { done <- outcome{key, err} })
+	ts := newTasks(ctx, func() error { return nil }, func(key string, err error) { done <- outcome{key, err} })
 	t.Cleanup(func() {
 		cancel()
 		ts.wait()
@@ -134,4 +134,28 @@ func TestTasksEndWithTheContext(t *testing.T) {
 	if slices.Contains(keys, "a") {
 		t.Error("a was done twice")
 	}
+}
+
+// TestOneWhoLeadsNoMoreWritesNothing: each try asks first, also the ones after a pause.
+func TestOneWhoLeadsNoMoreWritesNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	leads := true
+	done := make(chan error, 1)
+	ts := newTasks(ctx, func() error {
+		if leads {
+			return nil
+		}
+		return errDeposed
+	}, func(_ string, err error) { done <- err })
+	tries := 0
+	ts.do("a", 1, func(context.Context) error {
+		tries++
+		leads = false
+		return errors.New("the API server does not answer")
+	})
+	if err := <-done; !errors.Is(err, errDeposed) || tries != 1 {
+		t.Errorf("%d tries, %v", tries, err)
+	}
+	ts.wait()
 }

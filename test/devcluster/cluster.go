@@ -265,6 +265,17 @@ func (c *Cluster) RESTConfig() *rest.Config {
 	return config
 }
 
+// Signal sends a signal to a component by its name, such as "kube-apiserver", for tests of what happens when it is gone or
+// stands still.
+func (c *Cluster) Signal(name string, s os.Signal) error {
+	for _, component := range c.components {
+		if component.name == name {
+			return component.cmd.Process.Signal(s)
+		}
+	}
+	return fmt.Errorf("the cluster has no component %q", name)
+}
+
 // WaitReady waits until every component says that it is ready; a component that ended is an error that quotes its log.
 func (c *Cluster) WaitReady(ctx context.Context) error { return c.awaitReady(ctx, c.components) }
 

@@ -16,7 +16,7 @@ import (
 // was begun, nobody loses an answer, and nothing is bought twice.
 func TestControllerKilledWithRequestsHeld(t *testing.T) {
 	w := newWorld(t, pool("spot", 5, "4s"))
-	w.deploy("chat", map[string]string{"limit": "4", "window": "6s", "host": "chat.example"})
+	w.deploy("chat", map[string]string{"limit": "4", "window": "6s", "max": "4", "host": "chat.example"})
 	w.awaitRoute("chat.example")
 	w.heldThrough(func() error {
 		w.Controller.Kill()
@@ -28,7 +28,7 @@ func TestControllerKilledWithRequestsHeld(t *testing.T) {
 // lease has run out, the gateway finds it, and nothing is bought twice.
 func TestTheStandbyTakesOver(t *testing.T) {
 	w := newWorld(t, pool("spot", 5, "4s"))
-	w.deploy("chat", map[string]string{"limit": "4", "window": "6s", "host": "chat.example"})
+	w.deploy("chat", map[string]string{"limit": "4", "window": "6s", "max": "4", "host": "chat.example"})
 	w.awaitRoute("chat.example")
 	if err := w.StartStandby(w.ctx); err != nil {
 		t.Fatal(err)
@@ -116,5 +116,65 @@ func TestProviderGoneAndBack(t *testing.T) {
 	if o := (<-answered)[0]; !o.OK() {
 		t.Errorf("the request that was held meanwhile: %d %v", o.Status, o.Err)
 	}
+	w.untilNodes(none)
+}
+
+// The leader stands still while requests are held and a machine boots, another one takes over, and the first one wakes up
+// in the belief that it leads. It ends by itself, what it still wanted has no effect, and nothing is bought twice.
+func TestALeaderThatStoodStillHasNoEffect(t *testing.T) {
+	w := newWorld(t, pool("spot", 5, "4s"))
+	w.deploy("chat", map[string]string{"limit": "4", "window": "6s", "max": "4", "host": "chat.example"})
+	w.awaitRoute("chat.example")
+	if err := w.StartStandby(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.heldThrough(func() error {
+		if err := w.Controller.Signal(syscall.SIGSTOP); err != nil {
+			return err
+		}
+		if err := w.Standby.Ready(w.ctx); err != nil { // it leads now
+			return err
+		}
+		if err := w.Controller.Signal(syscall.SIGCONT); err != nil {
+			return err
+		}
+		<-w.Controller.Done()
+		return nil
+	})
+	if w.Controller.Err() == nil {
+		t.Error("the old leader ended as if in good order")
+	}
+	if !w.Standby.Alive() {
+		t.Errorf("the new leader ended: %v", w.Standby.Err())
+	}
+}
+
+// The API server stands still. The gateway goes on serving from what it knows, the controller ends rather than decide from
+// what it cannot see, and when both are back everything goes to zero as always.
+func TestAPIServerThatStandsStill(t *testing.T) {
+	w := newWorld(t, pool("spot", 5, "500ms"))
+	w.deploy("chat", map[string]string{"limit": "4", "window": "6s", "host": "chat.example"})
+	if status, body, err := w.get("chat.example", "/?ms=0"); err != nil || status != http.StatusOK {
+		t.Fatalf("the first request: %d %q %v", status, body, err)
+	}
+	if err := w.cluster.Signal("kube-apiserver", syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	serve := func(when string) {
+		if status, body, err := w.get("chat.example", "/?ms=0"); err != nil || status != http.StatusOK {
+			t.Errorf("%s: %d %q %v", when, status, body, err)
+		}
+	}
+	serve("while the controller does not know yet")
+	<-w.Controller.Done()
+	serve("without API server and controller")
+	if err := w.cluster.Signal("kube-apiserver", syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Controller.Restart(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	serve("when both are back")
+	w.untilPods(none)
 	w.untilNodes(none)
 }

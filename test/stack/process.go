@@ -96,7 +96,7 @@ func (p *Process) Restart(ctx context.Context) error {
 	if err := p.start(); err != nil {
 		return err
 	}
-	return p.ready(ctx)
+	return p.Ready(ctx)
 }
 
 // RestartHealthy is Restart for a process that has no /readyz of its own.
@@ -113,8 +113,8 @@ func (p *Process) ProcFile(name string) string {
 	return filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), name)
 }
 
-// ready waits until the process says that it is, or has ended, or ctx has.
-func (p *Process) ready(ctx context.Context) error { return p.answers(ctx, "/readyz") }
+// Ready waits until the process says that it is, or has ended, or ctx has.
+func (p *Process) Ready(ctx context.Context) error { return p.answers(ctx, "/readyz") }
 
 func (p *Process) answers(ctx context.Context, path string) error {
 	tick := time.NewTicker(20 * time.Millisecond)

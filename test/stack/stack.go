@@ -198,7 +198,7 @@ func (s *Stack) startController(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.Controller.ready(ctx)
+	return s.Controller.Ready(ctx)
 }
 
 // StartStandby starts a second controller, which stands by until the first leads no more.
@@ -217,7 +217,7 @@ func (s *Stack) startGateway(ctx context.Context) error {
 		return err
 	}
 	s.Gateway, s.URL = gateway, url
-	return s.Gateway.ready(ctx)
+	return s.Gateway.Ready(ctx)
 }
 
 func (s *Stack) gateway() (*Process, string, error) {
