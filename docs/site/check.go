@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -19,6 +21,38 @@ func (s *site) check() error {
 		for _, l := range p.links {
 			if err := s.follow(p, l); err != nil {
 				errs = append(errs, fmt.Errorf("%s: the link to %q %w", p.path, l.to, err))
+			}
+		}
+	}
+	return errors.Join(append(errs, s.tests())...)
+}
+
+var (
+	testName = regexp.MustCompile("`((?:Test|Fuzz)[A-Z][A-Za-z0-9_]*)`")
+	testFunc = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z][A-Za-z0-9_]*)\(`)
+)
+
+// tests looks whether the tests that the texts name exist.
+func (s *site) tests() error {
+	there := map[string]bool{}
+	err := filepath.WalkDir(s.root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		for _, m := range testFunc.FindAllSubmatch(data, -1) {
+			there[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("looking for tests: %w", err)
+	}
+	var errs []error
+	for i := range s.pages {
+		for _, m := range testName.FindAllSubmatch(s.pages[i].text, -1) {
+			if !there[string(m[1])] {
+				errs = append(errs, fmt.Errorf("%s: there is no test %s", s.pages[i].path, m[1]))
 			}
 		}
 	}

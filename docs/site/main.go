@@ -2,8 +2,8 @@
 //
 //	go run . --root ../.. --to ../../out/site
 //
-// It fails when a link leads nowhere, a picture is missing, a page is in no list, or a command of the text has a subcommand
-// or flag that the program does not know.
+// It fails when a link leads nowhere, a picture is missing, a page is in no list, a test that a text names does not
+// exist, or a command in it has a subcommand or flag that the program does not know.
 package main
 
 import (
