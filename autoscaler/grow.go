@@ -20,6 +20,9 @@ func grow(s *State, v *view, placed placing, drains []Drain) []Order {
 	orders := make([]Order, len(s.Pools))
 	for k := range s.Pools {
 		orders[k] = order(&s.Pools[k], v.there[k], placed.buy[k], ends[k])
+		if last := len(orders[k].Why) - 1; orders[k].Why[last].Rule == RoomEnough && len(placed.short) > 0 {
+			orders[k].Why[last] = Reason{Rule: StillShort, Observed: float64(placed.shortPods()), Subject: placed.shut[k], Result: orders[k].Why[last].Result}
+		}
 		if coming[k] > 0 && placed.buy[k] == 0 {
 			orders[k].Why = append(orders[k].Why, Reason{Rule: NodeOnItsWay, Observed: float64(coming[k])})
 		}
@@ -68,4 +71,12 @@ func target(pool *Pool, there, buy, ends int) int {
 		to = max(pool.Max, min(to, there-ends))
 	}
 	return to
+}
+
+// shortPods is how many pods have no place.
+func (p *placing) shortPods() (n int) {
+	for i := range p.short {
+		n += p.short[i].count
+	}
+	return n
 }

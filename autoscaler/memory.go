@@ -156,7 +156,7 @@ func (m *Memory) State(now time.Time, c Cluster) State {
 	dueNodes(&c)
 	m.podLoads(&c)
 	return State{Now: now, Workloads: c.Workloads, Pools: c.Pools, Nodes: c.Nodes, Pods: c.Pods, Daemons: c.Daemons,
-		Buffers: c.Buffers, PriceCap: c.PriceCap, Memo: m.memo}
+		Buffers: c.Buffers, Namespaces: c.Namespaces, PriceCap: c.PriceCap, Memo: m.memo}
 }
 
 // readyPods tells each workload's memory how many pods share what gateways report.
@@ -264,6 +264,7 @@ func (c *Cluster) sort() {
 	slices.SortFunc(c.Pods, func(a, b Pod) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Daemons, func(a, b Daemon) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Buffers, func(a, b Buffer) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(c.Namespaces, func(a, b Namespace) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 func addSample[ID comparable](m map[ID]*learn.Durations, id ID, d time.Duration) {

@@ -33,8 +33,12 @@ type placing struct {
 	buying bool
 	// awaiting is, by node that is to be replaced, how many of its pods have no room on ready nodes.
 	awaiting []int
-	// asks are all that was to be placed, buffers left out.
-	asks      []ask
+	// asks are all that was to be placed and has a place, buffers left out.
+	asks []ask
+	// short are the asks that have none, with how many pods of each, in the order of asks.
+	short []ask
+	// shut is, by pool, why none of its machines is bought for those, in words.
+	shut      []string
 	bought    []Bought
 	truncated bool
 }
@@ -49,17 +53,32 @@ func place(s *State, v *view, scales []Scale) placing {
 	}
 	p.asks = p.wanted(scales)
 	if len(p.asks) > 0 {
-		p.solve(p.asks)
+		p.apart(p.solve(p.asks))
 	}
 	if headroom := p.headroom(); len(headroom) > 0 {
 		p.solve(headroom)
 	}
 	p.bought = p.holdings()
+	p.shut = p.shutBecause()
 	p.release()
 	slices.SortStableFunc(p.placements, func(a, b Placement) int {
 		return cmp.Or(strings.Compare(string(a.Workload), string(b.Workload)), strings.Compare(string(a.Leaving), string(b.Leaving)), strings.Compare(a.Buffer, b.Buffer))
 	})
 	return p.placing
+}
+
+// apart takes the pods without a place out of the asks: what cannot be placed anywhere says nothing of other pods' room.
+func (p *placer) apart(unplaced []int) {
+	for i, n := range unplaced {
+		if n == 0 {
+			continue
+		}
+		short := p.asks[i]
+		short.count = n
+		p.short = append(p.short, short)
+		p.asks[i].count -= n
+	}
+	p.asks = slices.DeleteFunc(p.asks, func(a ask) bool { return a.count <= 0 })
 }
 
 type placer struct {
@@ -219,7 +238,8 @@ func (v *view) open(s *State) []int {
 // solve places asks and adds what it decides to the placing. When some are spread, what has room is placed before machines
 // are for sale: a machine that could be bought is a host and perhaps a zone without pods, beside which those that are there
 // look too full.
-func (p *placer) solve(asks []ask) {
+// It returns how many pods of each ask have no place.
+func (p *placer) solve(asks []ask) []int {
 	c := p.v.indexed(p.s)
 	for i := range asks {
 		asks[i].class = p.v.classOf(p.s, asks[i].shape)
@@ -253,10 +273,11 @@ func (p *placer) solve(asks []ask) {
 	rank(problem, asks)
 	solution := pack.Solve(problem)
 	p.truncated = p.truncated || solution.Truncated
-	p.take(asks, spots, compiled, &solution, offers)
+	unplaced := p.take(asks, spots, compiled, &solution, offers)
 	for node := first; node < c.Nodes(); node++ {
 		c.RemoveNode(node)
 	}
+	return unplaced
 }
 
 // rank says who goes without first: the lowest of a pod's own priority and its workload's together.
@@ -333,8 +354,8 @@ func (p *placer) capLeft(limit float64, pool int) (bool, float64) {
 	return true, math.Max(0, limit)
 }
 
-// take reads a solution: where the pods of each ask go, and what is bought for them.
-func (p *placer) take(asks []ask, spots [][]Spot, c *fit.Compiled, solution *pack.Solution, offers []int) {
+// take reads a solution: where the pods of each ask go, what is bought for them, and how many have no place.
+func (p *placer) take(asks []ask, spots [][]Spot, c *fit.Compiled, solution *pack.Solution, offers []int) []int {
 	bins, before := len(c.Problem.Bins), len(p.machines)
 	for _, offer := range solution.Machines {
 		pool := offers[offer]
@@ -372,6 +393,7 @@ func (p *placer) take(asks []ask, spots [][]Spot, c *fit.Compiled, solution *pac
 	for i := range asks {
 		p.placements = append(p.placements, p.placement(&asks[i], spots[i], unplaced[i], why[i]))
 	}
+	return unplaced
 }
 
 func (p *placer) onNode(a *ask, spots *[]Spot, node, count int) {

@@ -48,7 +48,7 @@ func (p *placer) barred(k int, shape *Shape) Reason {
 	capped, left := p.capLeft(pool.PriceCap, k)
 	allCapped, all := p.capLeft(p.s.PriceCap, -1)
 	switch {
-	case !p.v.fresh[k].Holds(shape.Needs) || fit.Runs(shape.Pod(), &p.v.offers[k]) != fit.None:
+	case !p.suits(k, shape):
 	case pool.Unknown != "":
 		return Reason{Rule: PoolsUnknown, Subject: string(pool.ID)}
 	case pool.StockOut != "":
@@ -61,4 +61,31 @@ func (p *placer) barred(k int, shape *Shape) Reason {
 		return Reason{Rule: PriceCapped, Subject: "the cluster", Bound: p.s.PriceCap}
 	}
 	return Reason{}
+}
+
+// suits says that a new machine of the pool could hold a pod of the shape, if nothing else were there.
+func (p *placer) suits(k int, shape *Shape) bool {
+	return p.v.fresh[k].Holds(shape.Needs) && fit.Runs(shape.Pod(), &p.v.offers[k]) == fit.None
+}
+
+// shutBecause says, of each pool, what keeps it from having a machine for the pods without a place; nil when all have one.
+func (p *placer) shutBecause() []string {
+	if len(p.short) == 0 {
+		return nil
+	}
+	shut := make([]string, len(p.s.Pools))
+	for k := range shut {
+		shut[k] = "its machines do not suit them"
+		for i := range p.short {
+			shape := p.short[i].shape
+			if r := p.barred(k, shape); r.Rule != 0 {
+				shut[k] = r.Sentence()
+				break
+			}
+			if p.suits(k, shape) {
+				shut[k] = "rules between pods keep them from it"
+			}
+		}
+	}
+	return shut
 }
