@@ -41,10 +41,10 @@ var rules = [ruleEnd]struct{ name, sentence string }{
 	Blocked:         {"Blocked", "{subject}"},
 
 	NoPoolFits:    {"NoPoolFits", "no pool has a machine for {observed}m CPU and {bound} bytes ({subject})"},
-	PoolsFull:     {"PoolsFull", "pool {subject} is at its bound of {bound} nodes"},
+	PoolsFull:     {"PoolsFull", "pool {subject} is at its bound of {bound} nodes{waits}"},
 	PoolsOut:      {"PoolsOut", "pool {subject} is out of stock"},
 	Preempts:      {"Preempts", "the scheduler makes room by preempting pods of lower priority; nothing is bought"},
-	PriceCapped:   {"PriceCapped", "one machine more would exceed the price cap of {subject}: {bound} an hour"},
+	PriceCapped:   {"PriceCapped", "one machine more would exceed the price cap of {subject}: {bound} an hour{waits}"},
 	NotUnderstood: {"NotUnderstood", "left alone: {subject}"},
 	PoolsUnknown:  {"PoolsUnknown", "the provider's figures for pool {subject} are not known now"},
 
@@ -109,13 +109,16 @@ func (r Reason) Sentence() string {
 	if r.Rule <= 0 || r.Rule >= ruleEnd {
 		return r.Rule.String()
 	}
-	at, since, until := "", "", ""
+	at, since, until, waits := "", "", "", ""
+	if r.Result != 0 {
+		waits = "; priority " + number(r.Observed) + " waits"
+	}
 	if !r.At.IsZero() {
 		until = " until " + clock(r.At)
 		at, since = " at "+clock(r.At), ", held since "+clock(r.At)
 	}
 	return strings.NewReplacer(
-		"{observed}", number(r.Observed), "{bound}", number(r.Bound), "{subject}", r.Subject, "{at}", at, "{since}", since, "{until}", until,
+		"{observed}", number(r.Observed), "{bound}", number(r.Bound), "{subject}", r.Subject, "{at}", at, "{since}", since, "{until}", until, "{waits}", waits,
 	).Replace(rules[r.Rule].sentence)
 }
 

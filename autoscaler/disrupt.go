@@ -71,7 +71,7 @@ func (v *view) moveOn(s *State, node int) {
 	}
 }
 
-// budget is how many more nodes of a pool may begin to leave for a reason.
+// budget is how many more nodes of a pool, or of its group, may begin to leave for a reason.
 func (v *view) budget(s *State, pool int, why LeaveReason) int {
 	budgets := s.Pools[pool].Disruption.Budgets
 	most := -1
@@ -81,11 +81,12 @@ func (v *view) budget(s *State, pool int, why LeaveReason) int {
 		}
 	}
 	if most < 0 {
-		if most = max(1, v.instances[pool]/defaultShare); why == LeaveEmpty {
-			most = v.instances[pool] // nobody is disturbed
+		all := sum(v.instances, v.peers(pool))
+		if most = max(1, all/defaultShare); why == LeaveEmpty {
+			most = all // nobody is disturbed
 		}
 	}
-	return most - v.disrupted[pool]
+	return most - sum(v.disrupted, v.peers(pool))
 }
 
 // calm says that nothing has changed on a node for a while: no pod came, none is starting or leaving, and no workload
@@ -188,7 +189,7 @@ func (r *drainer) candidates() []int {
 		pool := &r.s.Pools[k]
 		after := pool.Disruption.ConsolidateAfter
 		if after <= 0 || pool.Unknown != "" || r.placed.buying || r.v.surplus[i] || r.s.Now.Before(r.tried[i].Add(tryEvery)) ||
-			r.v.instances[k]-r.leaving[k] <= pool.Min || r.v.budget(r.s, int(k), LeaveUnderused) <= 0 ||
+			!r.spared(int(k)) || r.v.budget(r.s, int(k), LeaveUnderused) <= 0 ||
 			!r.v.calm(r.s, i, after) || r.v.heldPod(r.s, i) != "" {
 			continue
 		}
@@ -198,6 +199,12 @@ func (r *drainer) candidates() []int {
 		return cmp.Or(cmp.Compare(r.tried[a].Unix(), r.tried[b].Unix()), cmp.Compare(r.v.inFlight(r.s, a), r.v.inFlight(r.s, b)), cmp.Compare(r.v.busy[a], r.v.busy[b]))
 	})
 	return list
+}
+
+// spared says that a pool could do with a node less.
+func (r *drainer) spared(pool int) bool {
+	n, _ := r.v.spare(r.s, pool, r.leaving)
+	return n > 0
 }
 
 func (v *view) inFlight(s *State, node int) int {

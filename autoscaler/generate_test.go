@@ -144,6 +144,19 @@ func (g *generator) pools() {
 		}
 		g.s.Pools = append(g.s.Pools, p)
 	}
+	if g.oneIn(3, "grouped") {
+		group := autoscaler.Group{ID: "g", Min: g.upTo("least of all", 2)}
+		group.Max = group.Min + g.upTo("more of all", 6)
+		if g.oneIn(4, "price cap of all") {
+			group.PriceCap = pick(g, "cap of all", 0.2, 0.6)
+		}
+		g.s.Groups = append(g.s.Groups, group)
+		for k := range g.s.Pools {
+			if !g.oneIn(4, "alone") {
+				g.s.Pools[k].Group, g.s.Pools[k].Min = group.ID, 0
+			}
+		}
+	}
 }
 
 func (g *generator) nodes() {

@@ -1,5 +1,11 @@
 package autoscaler
 
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
 // grow decides how many instances each pool should have: what it has and has ordered, more for the pods that fit nowhere,
 // fewer for the nodes that end.
 func grow(s *State, v *view, placed placing, drains []Drain) []Order {
@@ -26,6 +32,10 @@ func grow(s *State, v *view, placed placing, drains []Drain) []Order {
 		if coming[k] > 0 && placed.buy[k] == 0 {
 			orders[k].Why = append(orders[k].Why, Reason{Rule: NodeOnItsWay, Observed: float64(coming[k])})
 		}
+	}
+	for g := range s.Groups {
+		v.forgetExcess(s, orders, g)
+		v.fillLeast(s, orders, g)
 	}
 	return orders
 }
@@ -71,6 +81,47 @@ func target(pool *Pool, there, buy, ends int) int {
 		to = max(pool.Max, min(to, there-ends))
 	}
 	return to
+}
+
+// forgetExcess takes back what was ordered over a group's bound and has not been started.
+func (v *view) forgetExcess(s *State, orders []Order, g int) {
+	for _, k := range v.members[g] {
+		o := &orders[k]
+		excess := o.To - o.From // what its own bound has taken back already
+		for i := range s.Nodes {
+			if n := &s.Nodes[i]; v.surplus[i] && v.poolOf[i] == int32(k) && n.Phase == Coming && n.Instance == "" {
+				excess++
+			}
+		}
+		if excess > 0 && o.To <= o.From {
+			o.To = max(v.there[k]-len(o.Delete), o.To-excess)
+		}
+	}
+}
+
+// fillLeast buys what a group lacks to its least, where it costs least.
+func (v *view) fillLeast(s *State, orders []Order, g int) {
+	lacks := s.Groups[g].Min
+	for _, k := range v.members[g] {
+		lacks -= orders[k].To
+	}
+	list := slices.Clone(v.members[g])
+	slices.SortStableFunc(list, func(a, b int) int {
+		x, y := &s.Pools[a], &s.Pools[b]
+		return cmp.Or(cmp.Compare(y.Weight, x.Weight), compareBool(x.PricePerHour <= 0, y.PricePerHour <= 0), cmp.Compare(x.PricePerHour, y.PricePerHour))
+	})
+	for _, k := range list {
+		p, o := &s.Pools[k], &orders[k]
+		more := min(lacks, p.Max-o.To)
+		if p.PriceCap > 0 && p.PricePerHour > 0 {
+			more = min(more, whole(math.Floor(p.PriceCap/p.PricePerHour*(1+1e-9)))-o.To)
+		}
+		if more > 0 && p.Unknown == "" && p.StockOut == "" {
+			o.To += more
+			lacks -= more
+			o.Why = append([]Reason{{Rule: MinNodes, Bound: float64(s.Groups[g].Min), Result: o.To}}, o.Why...)
+		}
+	}
 }
 
 // shortPods is how many pods have no place.

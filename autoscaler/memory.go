@@ -155,7 +155,7 @@ func (m *Memory) State(now time.Time, c Cluster) State {
 	m.readyPods(&c)
 	dueNodes(&c)
 	m.podLoads(&c)
-	return State{Now: now, Workloads: c.Workloads, Pools: c.Pools, Nodes: c.Nodes, Pods: c.Pods, Daemons: c.Daemons,
+	return State{Now: now, Workloads: c.Workloads, Pools: c.Pools, Groups: c.Groups, Nodes: c.Nodes, Pods: c.Pods, Daemons: c.Daemons,
 		Buffers: c.Buffers, Namespaces: c.Namespaces, PriceCap: c.PriceCap, Memo: m.memo}
 }
 
@@ -260,6 +260,7 @@ func (m *Memory) forget(now time.Time, c *Cluster) {
 func (c *Cluster) sort() {
 	slices.SortFunc(c.Workloads, func(a, b Workload) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Pools, func(a, b Pool) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(c.Groups, func(a, b Group) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Nodes, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Pods, func(a, b Pod) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Daemons, func(a, b Daemon) int { return cmp.Compare(a.ID, b.ID) })

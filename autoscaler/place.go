@@ -52,6 +52,9 @@ func place(s *State, v *view, scales []Scale) placing {
 		placing: placing{taken: make([]int, len(s.Nodes)), buy: make([]int, len(s.Pools)), awaiting: make([]int, len(s.Nodes))},
 	}
 	p.asks = p.wanted(scales)
+	p.ranked = slices.ContainsFunc(p.asks, func(a ask) bool {
+		return a.priority != p.asks[0].priority || a.shape.Pod().Priority != p.asks[0].shape.Pod().Priority
+	})
 	if len(p.asks) > 0 {
 		p.apart(p.solve(p.asks))
 	}
@@ -85,6 +88,8 @@ type placer struct {
 	placing
 	s *State
 	v *view
+	// ranked says that not all that is wanted has one priority.
+	ranked bool
 	// machines are what was bought so far, by pool, with what was placed there: the second solving fills them up.
 	machines []machine
 	// room is what is left on each node once what is planned there runs.
@@ -269,7 +274,7 @@ func (p *placer) solve(asks []ask) []int {
 	compiled := fit.Compile(q)
 	problem := &compiled.Problem
 	problem.Pools, problem.NodePrice = p.limits(), 0
-	problem.Capped, problem.PriceCap = p.capLeft(p.s.PriceCap, -1)
+	problem.Capped, problem.PriceCap = p.capLeft(p.s.PriceCap, p.all())
 	rank(problem, asks)
 	solution := pack.Solve(problem)
 	p.truncated = p.truncated || solution.Truncated
@@ -316,7 +321,8 @@ func (p *placer) offer(q *fit.Ask) []int {
 	}
 	for k := range p.s.Pools {
 		pool := &p.s.Pools[k]
-		if pool.Unknown != "" || pool.StockOut != "" || p.left(k) <= 0 {
+		limit := p.forSale(k)
+		if pool.Unknown != "" || pool.StockOut != "" || limit <= 0 {
 			continue
 		}
 		price := pool.PricePerHour
@@ -324,34 +330,9 @@ func (p *placer) offer(q *fit.Ask) []int {
 			price = 1 + 1000*dearest // not known: dearer than any
 		}
 		pools = append(pools, k)
-		q.Offers = append(q.Offers, fit.Offer{Node: p.v.offers[k], Price: price, Limit: p.left(k), Pool: k, Weight: pool.Weight})
+		q.Offers = append(q.Offers, fit.Offer{Node: p.v.offers[k], Price: price, Limit: limit, Pool: p.bound(k), Weight: pool.Weight})
 	}
 	return pools
-}
-
-// left is how many more machines of a pool may be bought.
-func (p *placer) left(pool int) int { return p.s.Pools[pool].Max - p.v.instances[pool] - p.buy[pool] }
-
-func (p *placer) limits() []pack.Pool {
-	pools := make([]pack.Pool, len(p.s.Pools))
-	for k := range p.s.Pools {
-		pools[k].Machines = max(0, p.left(k))
-		pools[k].Capped, pools[k].PriceCap = p.capLeft(p.s.Pools[k].PriceCap, k)
-	}
-	return pools
-}
-
-// capLeft is what a price cap leaves for more machines of a pool, or of all of them (-1).
-func (p *placer) capLeft(limit float64, pool int) (bool, float64) {
-	if limit <= 0 {
-		return false, 0
-	}
-	for k := range p.s.Pools {
-		if pool < 0 || pool == k {
-			limit -= p.s.Pools[k].PricePerHour * float64(p.v.instances[k]+p.buy[k])
-		}
-	}
-	return true, math.Max(0, limit)
 }
 
 // take reads a solution: where the pods of each ask go, what is bought for them, and how many have no place.

@@ -10,12 +10,13 @@ import (
 )
 
 // The ids. A WorkloadID and a PodID are "namespace/name"; a NodeID is the Node's name, or the instance's provider id
-// while there is no Node; a PoolID is the NodePool's name.
+// while there is no Node; a PoolID is the NodePool's name, and of one with several offers that and the offer's.
 type (
 	WorkloadID string
 	PodID      string
 	NodeID     string
 	PoolID     string
+	GroupID    string
 )
 
 // Resources is CPU in millicores, memory in bytes, and pod slots.
@@ -26,6 +27,7 @@ type State struct {
 	Now       time.Time
 	Workloads []Workload
 	Pools     []Pool
+	Groups    []Group
 	Nodes     []Node
 	Pods      []Pod
 	Daemons   []Daemon
@@ -41,6 +43,7 @@ type State struct {
 type Cluster struct {
 	Workloads []Workload
 	Pools     []Pool
+	Groups    []Group
 	Nodes     []Node
 	Pods      []Pod
 	Daemons   []Daemon
@@ -208,9 +211,22 @@ type Namespace struct {
 	Labels fit.Labels
 }
 
-// Pool is machines of one shape that can be bought.
+// Group is pools of which any may do, with bounds for all of them together: what is for sale in several shapes, zones and
+// capacity types is one pool for each, as each has a price, a stock and a lead time of its own.
+type Group struct {
+	ID GroupID
+	// Min and Max bound the nodes of its pools together, which have no least of their own; what is missing to Min is bought
+	// where it costs least.
+	Min, Max int
+	// PriceCap is the most that they together may cost an hour; 0 is no cap.
+	PriceCap float64
+}
+
+// Pool is machines of one shape, in one zone and of one capacity type, that can be bought.
 type Pool struct {
 	ID PoolID
+	// Group, when not empty, is that whose bounds hold beside its own; one that is not in State bounds nothing.
+	Group GroupID
 	// Allocatable, Extended (further resources, by their own names), Labels and Taints are those of a new node.
 	Allocatable Resources
 	Extended    fit.Amounts

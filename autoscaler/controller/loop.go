@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/wholescale/wholescale/api/v1alpha1"
 	"github.com/wholescale/wholescale/autoscaler"
 	"github.com/wholescale/wholescale/autoscaler/scenario"
 )
@@ -18,7 +19,8 @@ const changeGap = 5 * time.Millisecond
 
 // loop is the one place where decisions are made: it owns the Memory, and it alone calls Plan.
 type loop struct {
-	priceCap float64 // an hour, of all pools; 0 is none
+	priceCap  float64 // an hour, of all pools; 0 is none
+	priceCaps []v1alpha1.PriceCap
 	world    *world
 	pools    *pools
 	link     *link
@@ -101,7 +103,7 @@ func (l *loop) plan(cause string, observed time.Time) {
 	now := time.Now()
 	defer func() { l.last, l.took = time.Now(), time.Since(now) }()
 	pic := look(l.world, l.pools, l.actor.written, now)
-	pic.cluster.PriceCap = l.priceCap
+	pic.cluster.PriceCap = v1alpha1.LowestCap(l.priceCap, l.priceCaps, now)
 	for _, j := range pic.joins {
 		l.memory.Joined(j.pool, j.took)
 	}

@@ -47,6 +47,10 @@ type pools struct {
 	coming   map[string]bool // provider ids that were seen before they were a Ready node
 	joined   map[string]bool // provider ids that were a Ready node once
 	again    chan struct{}
+	// chosen are, by NodePool with offers, the provider's pools that it has chosen; resolved is each pool of the last view's
+	// with its NodePool, as far as acting needs it: with one pool of the provider's.
+	chosen   map[string]map[string]bool
+	resolved map[autoscaler.PoolID]*v1alpha1.NodePool
 }
 
 type poolState struct {
@@ -68,7 +72,7 @@ type stockOut struct {
 func newPools(p cloudprovider.Provider, log *zap.Logger, nudge func()) *pools {
 	return &pools{
 		provider: p, log: log, nudge: nudge, offers: map[string]cloudprovider.Pool{}, states: map[string]poolState{},
-		asked: map[string]ask{}, stockOut: map[string]stockOut{}, ended: map[string]bool{}, coming: map[string]bool{}, joined: map[string]bool{}, again: make(chan struct{}, 1),
+		asked: map[string]ask{}, stockOut: map[string]stockOut{}, ended: map[string]bool{}, coming: map[string]bool{}, joined: map[string]bool{}, again: make(chan struct{}, 1), chosen: map[string]map[string]bool{},
 		failure: "the provider has not answered yet",
 	}
 }
@@ -211,10 +215,15 @@ func (p *pools) view(now time.Time, objects map[string]*v1alpha1.NodePool, nodes
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	seen := map[string]bool{}
-	for _, name := range slices.Sorted(maps.Keys(objects)) {
-		object := objects[name]
-		id := object.Spec.Provider.Pool
+	p.resolved = make(map[autoscaler.PoolID]*v1alpha1.NodePool, len(objects))
+	maps.DeleteFunc(p.chosen, func(name string, _ map[string]bool) bool { return objects[name] == nil })
+	for _, o := range p.offered(objects) {
+		object, id := o.object, o.object.Spec.Provider.Pool
 		pool := p.pool(now, object)
+		if o.group {
+			inGroup(&pool, id)
+		}
+		p.resolved[pool.ID] = object
 		if seen[id] {
 			pool.Unknown = "another NodePool uses the provider's pool " + strconv.Quote(id)
 		}
@@ -271,9 +280,7 @@ func (p *pools) pool(now time.Time, object *v1alpha1.NodePool) autoscaler.Pool {
 	if s.PricePerHour != nil {
 		pool.PricePerHour = *s.PricePerHour
 	}
-	if s.PriceCapPerHour != nil {
-		pool.PriceCap = *s.PriceCapPerHour
-	}
+	pool.PriceCap = priceCap(&s, now)
 	pool.Disruption = disruption(&s.Disruption, now, p.standing(s.Provider.Pool))
 	pool.Unknown = p.unknown(now, s.Provider.Pool, known)
 	if pool.Min > pool.Max {

@@ -23,6 +23,7 @@ func (b *builder) pool(r *record) error {
 		Extended:    field(r, "more", nil, parseAmounts), Labels: r.labels("labels"), Taints: r.taints(), PriceCap: r.amount("price-cap", 0),
 		Target: r.count("target", -1), PricePerHour: r.float("price", 0), Weight: r.int("weight", 0),
 		Join: r.duration("join", time.Minute), IdleAfter: r.duration("idle", 30*time.Second),
+		Group:   autoscaler.GroupID(r.text("group")),
 		Unknown: r.text("unknown"), StockOut: r.text("stock-out"),
 	}
 	p.Disruption = autoscaler.Disruption{
@@ -33,10 +34,23 @@ func (b *builder) pool(r *record) error {
 	if p.Min > p.Max {
 		return fmt.Errorf("its least of %d nodes is above its most, %d", p.Min, p.Max)
 	}
+	if p.Group != "" && p.Min > 0 {
+		return errors.New("a pool of a group has no least of its own")
+	}
 	b.pools[r.name] = len(b.s.Pools)
 	b.untold = append(b.untold, p.Target < 0)
 	p.Target = max(p.Target, 0)
 	b.s.Pools = append(b.s.Pools, p)
+	return nil
+}
+
+func (b *builder) group(r *record) error {
+	g := autoscaler.Group{ID: autoscaler.GroupID(r.name), PriceCap: r.amount("price-cap", 0)}
+	g.Min, g.Max = r.bounds("nodes", pair{0, 10}, mostNodes)
+	if g.Min > g.Max {
+		return fmt.Errorf("its least of %d nodes is above its most, %d", g.Min, g.Max)
+	}
+	b.s.Groups = append(b.s.Groups, g)
 	return nil
 }
 

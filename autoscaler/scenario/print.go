@@ -16,6 +16,9 @@ import (
 func Print(s autoscaler.State) string {
 	var p printer
 	p.line("now %s", stamp(s.Now))
+	for _, g := range s.Groups {
+		p.line("group %s nodes=%d..%d%s", g.ID, g.Min, g.Max, floatField("price-cap", g.PriceCap))
+	}
 	for _, pool := range s.Pools {
 		p.pool(pool)
 	}
@@ -73,7 +76,7 @@ type printer struct{ strings.Builder }
 func (p *printer) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
 
 func (p *printer) pool(v autoscaler.Pool) {
-	p.line("pool %s%s%s nodes=%d..%d target=%d%s%s%s join=%s idle=%s%s%s%s%s%s", v.ID, resourceFields(v.Allocatable), moreField(v.Extended), v.Min, v.Max, v.Target,
+	p.line("pool %s%s%s%s nodes=%d..%d target=%d%s%s%s join=%s idle=%s%s%s%s%s%s", v.ID, textField("group", string(v.Group)), resourceFields(v.Allocatable), moreField(v.Extended), v.Min, v.Max, v.Target,
 		floatField("price", v.PricePerHour), floatField("price-cap", v.PriceCap), intField("weight", v.Weight), v.Join, v.IdleAfter,
 		labelField("labels", v.Labels), taintField(v.Taints), textField("unknown", v.Unknown), textField("stock-out", v.StockOut), disruptionFields(v.Disruption))
 }
