@@ -51,6 +51,7 @@ var rules = [ruleEnd]struct{ name, sentence string }{
 	PlacementShort:  {"PlacementShort", "{observed} more for pods that fit nowhere"},
 	MinNodes:        {"MinNodes", "at least {bound}"},
 	RoomEnough:      {"RoomEnough", "all pods have room on what is there or coming"},
+	Hedged:          {"Hedged", "beside what is coming of pool {subject}: less waiting is worth {observed}, the second machine costs {bound}"},
 	StillShort:      {"StillShort", "{observed} pods have no room, and none is bought here: {subject}"},
 	NodeOnItsWay:    {"NodeOnItsWay", "{observed} coming will hold them; no more is bought"},
 	ProviderUnknown: {"ProviderUnknown", "left as it is: {subject}"},

@@ -29,6 +29,9 @@ func grow(s *State, v *view, placed placing, drains []Drain) []Order {
 		if last := len(orders[k].Why) - 1; orders[k].Why[last].Rule == RoomEnough && len(placed.short) > 0 {
 			orders[k].Why[last] = Reason{Rule: StillShort, Observed: float64(placed.shortPods()), Subject: placed.shut[k], Result: orders[k].Why[last].Result}
 		}
+		if h := placed.hedges[k]; len(h) > 0 && s.Pools[k].Unknown == "" {
+			orders[k].Why = hedged(orders[k].Why, h, placed.buy[k])
+		}
 		if coming[k] > 0 && placed.buy[k] == 0 {
 			orders[k].Why = append(orders[k].Why, Reason{Rule: NodeOnItsWay, Observed: float64(coming[k])})
 		}
@@ -81,6 +84,25 @@ func target(pool *Pool, there, buy, ends int) int {
 		to = max(pool.Max, min(to, there-ends))
 	}
 	return to
+}
+
+// hedged tells of the machines that were bought beside others: instead of pods that fit nowhere when those are all.
+func hedged(why []Reason, h []hedge, buy int) []Reason {
+	worth, price := 0.0, 0.0
+	for i := range h {
+		worth, price = worth+h[i].worth, price+h[i].price
+	}
+	r := Reason{Rule: Hedged, Observed: worth, Bound: price, Subject: string(h[0].of)}
+	at := slices.IndexFunc(why, func(r Reason) bool { return r.Rule == PlacementShort })
+	if at < 0 {
+		return append(why, r)
+	}
+	r.Result = why[at].Result
+	if why[at].Observed = float64(buy - len(h)); buy == len(h) {
+		why[at] = r
+		return why
+	}
+	return slices.Insert(why, at+1, r)
 }
 
 // forgetExcess takes back what was ordered over a group's bound and has not been started.

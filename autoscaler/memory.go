@@ -151,6 +151,7 @@ func (m *Memory) State(now time.Time, c Cluster) State {
 	for i := range c.Pools {
 		p := &c.Pools[i]
 		p.Join = lead(m.joins[p.ID], cmp.Or(p.Join, defaultJoin))
+		p.Joins = m.joins[p.ID].Spread()
 	}
 	m.readyPods(&c)
 	dueNodes(&c)

@@ -31,6 +31,8 @@ type placing struct {
 	// buy is how many machines to buy of each pool, by position; buying that there are any.
 	buy    []int
 	buying bool
+	// hedges are, by pool, those of buy that stand beside machines of others.
+	hedges [][]hedge
 	// awaiting is, by node that is to be replaced, how many of its pods have no room on ready nodes.
 	awaiting []int
 	// asks are all that was to be placed and has a place, buffers left out.
@@ -58,6 +60,7 @@ func place(s *State, v *view, scales []Scale) placing {
 	if len(p.asks) > 0 {
 		p.apart(p.solve(p.asks))
 	}
+	p.hedge()
 	if headroom := p.headroom(); len(headroom) > 0 {
 		p.solve(headroom)
 	}

@@ -245,6 +245,9 @@ type Pool struct {
 	Weight int
 	// Join is the expected time from the order to a Ready node; Memory fills it with the learned p90.
 	Join time.Duration
+	// Joins are times of that kind, each as likely as the others, so that their spread shows; Memory fills them from those that
+	// were measured. None: nothing is known of it.
+	Joins []time.Duration
 	// IdleAfter is how long a node is empty before it is given back.
 	IdleAfter time.Duration
 	// StockOut, when not empty, is why nothing can be bought here now.

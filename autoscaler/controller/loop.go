@@ -21,14 +21,14 @@ const changeGap = 5 * time.Millisecond
 type loop struct {
 	priceCap  float64 // an hour, of all pools; 0 is none
 	priceCaps []v1alpha1.PriceCap
-	world    *world
-	pools    *pools
-	link     *link
-	actor    *actor
-	tell     *teller
-	metrics  *metrics
-	log      *zap.Logger
-	reports  <-chan autoscaler.Observation
+	world     *world
+	pools     *pools
+	link      *link
+	actor     *actor
+	tell      *teller
+	metrics   *metrics
+	log       *zap.Logger
+	reports   <-chan autoscaler.Observation
 	// decisions is told of each decision that is carried out.
 	decisions *decisions
 

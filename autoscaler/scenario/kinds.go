@@ -23,6 +23,7 @@ func (b *builder) pool(r *record) error {
 		Extended:    field(r, "more", nil, parseAmounts), Labels: r.labels("labels"), Taints: r.taints(), PriceCap: r.amount("price-cap", 0),
 		Target: r.count("target", -1), PricePerHour: r.float("price", 0), Weight: r.int("weight", 0),
 		Join: r.duration("join", time.Minute), IdleAfter: r.duration("idle", 30*time.Second),
+		Joins:   field(r, "joins", nil, parseDurations),
 		Group:   autoscaler.GroupID(r.text("group")),
 		Unknown: r.text("unknown"), StockOut: r.text("stock-out"),
 	}
@@ -121,6 +122,22 @@ func parseBudgets(s string) (list []autoscaler.Budget, err error) {
 	}
 	return list, nil
 }
+
+// parseDurations reads "20s,5m" as times, rising.
+func parseDurations(s string) (list []time.Duration, err error) {
+	for _, part := range strings.Split(s, ",") {
+		d, err := time.ParseDuration(part)
+		if err != nil || d < 0 || d > 24*time.Hour || len(list) == mostJoins {
+			return nil, fmt.Errorf("not up to %d times such as 20s,5m", mostJoins)
+		}
+		list = append(list, d)
+	}
+	slices.Sort(list)
+	return list, nil
+}
+
+// mostJoins bounds the times of a pool: each is held against each of another's.
+const mostJoins = 64
 
 func parsePhase(word string) (autoscaler.Phase, error) {
 	for p := autoscaler.Coming; p <= autoscaler.Leaving; p++ {
