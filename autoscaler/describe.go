@@ -51,6 +51,7 @@ var rules = [ruleEnd]struct{ name, sentence string }{
 	PlacementShort:  {"PlacementShort", "{observed} more for pods that fit nowhere"},
 	MinNodes:        {"MinNodes", "at least {bound}"},
 	RoomEnough:      {"RoomEnough", "all pods have room on what is there or coming"},
+	Resumed:         {"Resumed", "{observed} that are stopped resume first, within {bound} s"},
 	Hedged:          {"Hedged", "beside what is coming of pool {subject}: less waiting is worth {observed}, the second machine costs {bound}"},
 	StillShort:      {"StillShort", "{observed} pods have no room, and none is bought here: {subject}"},
 	NodeOnItsWay:    {"NodeOnItsWay", "{observed} coming will hold them; no more is bought"},
@@ -200,9 +201,12 @@ func (p *Placement) name() string {
 func spots(list []Spot) string {
 	var b strings.Builder
 	for _, s := range list {
-		if s.Node != "" {
+		switch {
+		case s.Node != "":
 			fmt.Fprintf(&b, " %s+%d", s.Node, s.Count)
-		} else {
+		case s.Resumes:
+			fmt.Fprintf(&b, " %s/stopped+%d", s.Pool, s.Count)
+		default:
 			fmt.Fprintf(&b, " %s/new+%d", s.Pool, s.Count)
 		}
 	}

@@ -136,6 +136,9 @@ func (g *generator) pools() {
 				p.Disruption.Budgets = []autoscaler.Budget{{For: pick(g, "for", "", autoscaler.LeaveUnderused, autoscaler.LeaveEmpty), Nodes: g.upTo("budgeted", 2)}}
 			}
 		}
+		if g.oneIn(4, "standby") {
+			p.Stopped, p.Resume = g.upTo("stopped", 2), 3*time.Second
+		}
 		if g.oneIn(3, "joins seen") {
 			p.Joins = pick(g, "joins", []time.Duration{9 * time.Second, 10 * time.Second}, []time.Duration{5 * time.Second, 5 * time.Second, 10 * time.Minute})
 		}

@@ -32,6 +32,9 @@ func grow(s *State, v *view, placed placing, drains []Drain) []Order {
 		if h := placed.hedges[k]; len(h) > 0 && s.Pools[k].Unknown == "" {
 			orders[k].Why = hedged(orders[k].Why, h, placed.buy[k])
 		}
+		if n := min(s.Pools[k].Stopped, orders[k].To-orders[k].From); n > 0 {
+			orders[k].Why = append(orders[k].Why, Reason{Rule: Resumed, Observed: float64(n), Bound: s.Pools[k].Resume.Seconds(), Result: orders[k].To})
+		}
 		if coming[k] > 0 && placed.buy[k] == 0 {
 			orders[k].Why = append(orders[k].Why, Reason{Rule: NodeOnItsWay, Observed: float64(coming[k])})
 		}

@@ -76,11 +76,15 @@ func (p *placer) awaited() (list []late, unused int) {
 				unused++
 				continue
 			}
-			add(k, p.contents[node], p.s.Nodes[node].Since)
+			if !p.s.Nodes[node].Resuming {
+				add(k, p.contents[node], p.s.Nodes[node].Since)
+			}
 		}
 	}
 	for i := range p.machines {
-		add(p.machines[i].pool, p.machines[i].holds, time.Time{})
+		if !p.machines[i].resumes {
+			add(p.machines[i].pool, p.machines[i].holds, time.Time{})
+		}
 	}
 	return list, unused
 }

@@ -103,9 +103,10 @@ type placer struct {
 
 // machine is one that is to be bought.
 type machine struct {
-	pool  int
-	pods  []fit.Tally
-	holds Contents
+	pool    int
+	resumes bool // it is stopped now
+	pods    []fit.Tally
+	holds   Contents
 }
 
 // wanted is what has no node: replicas that are missing, pods of nobody's that wait, and pods on nodes that are replaced.
@@ -315,9 +316,26 @@ func (p *placer) fill(asks []ask, spots [][]Spot) {
 	}
 }
 
+// sale is what an offer is of: new machines of a pool, or stopped ones.
+type sale struct {
+	pool    int
+	resumes bool
+}
+
+// stopped is how many machines of a pool can still resume.
+func (p *placer) stopped(pool int) int {
+	n := p.s.Pools[pool].Stopped
+	for i := range p.machines {
+		if p.machines[i].pool == pool && p.machines[i].resumes {
+			n--
+		}
+	}
+	return n
+}
+
 // offer puts the pools that can be bought from into the question; the answer names them by position.
-func (p *placer) offer(q *fit.Ask) []int {
-	var pools []int
+func (p *placer) offer(q *fit.Ask) []sale {
+	var pools []sale
 	dearest := 0.0
 	for k := range p.s.Pools {
 		dearest = math.Max(dearest, p.s.Pools[k].PricePerHour)
@@ -332,19 +350,28 @@ func (p *placer) offer(q *fit.Ask) []int {
 		if price <= 0 {
 			price = 1 + 1000*dearest // not known: dearer than any
 		}
-		pools = append(pools, k)
-		q.Offers = append(q.Offers, fit.Offer{Node: p.v.offers[k], Price: price, Limit: limit, Pool: p.bound(k), Weight: pool.Weight})
+		offer := fit.Offer{Node: p.v.offers[k], Price: price, Pool: p.bound(k), Weight: 2 * pool.Weight}
+		// What is stopped resumes before anything of its weight is bought: the provider does so too.
+		if offer.Limit = min(limit, p.stopped(k)); offer.Limit > 0 {
+			limit -= offer.Limit
+			offer.Weight++
+			pools, q.Offers = append(pools, sale{k, true}), append(q.Offers, offer)
+			offer.Weight--
+		}
+		if offer.Limit = limit; limit > 0 {
+			pools, q.Offers = append(pools, sale{k, false}), append(q.Offers, offer)
+		}
 	}
 	return pools
 }
 
 // take reads a solution: where the pods of each ask go, what is bought for them, and how many have no place.
-func (p *placer) take(asks []ask, spots [][]Spot, c *fit.Compiled, solution *pack.Solution, offers []int) []int {
+func (p *placer) take(asks []ask, spots [][]Spot, c *fit.Compiled, solution *pack.Solution, offers []sale) []int {
 	bins, before := len(c.Problem.Bins), len(p.machines)
 	for _, offer := range solution.Machines {
-		pool := offers[offer]
-		p.machines = append(p.machines, machine{pool: pool})
-		p.buy[pool]++
+		of := offers[offer]
+		p.machines = append(p.machines, machine{pool: of.pool, resumes: of.resumes})
+		p.buy[of.pool]++
 		p.buying = true
 	}
 	for _, step := range solution.Steps {
@@ -363,7 +390,11 @@ func (p *placer) take(asks []ask, spots [][]Spot, c *fit.Compiled, solution *pac
 		m.pods = append(m.pods, fit.Tally{Class: a.class, Count: step.Count})
 		m.holds = m.holds.add(p.holder(a), step.Count)
 		pool := &p.s.Pools[m.pool]
-		spots[step.Group] = join(spots[step.Group], Spot{Pool: pool.ID, Count: step.Count, Due: p.s.Now.Add(pool.Join)})
+		spot := Spot{Pool: pool.ID, Count: step.Count, Due: p.s.Now.Add(pool.Join)}
+		if m.resumes {
+			spot.Due, spot.Resumes = p.s.Now.Add(pool.Resume), true
+		}
+		spots[step.Group] = join(spots[step.Group], spot)
 		if a.leaving >= 0 {
 			p.awaiting[a.leaving] += step.Count
 		}
@@ -413,7 +444,7 @@ func (p *placer) placement(a *ask, spots []Spot, unplaced int, why Reason) Place
 // join adds a spot, with those on the same node or in the same pool as one.
 func join(spots []Spot, spot Spot) []Spot {
 	for i := range spots {
-		if spots[i].Node == spot.Node && spots[i].Pool == spot.Pool {
+		if spots[i].Node == spot.Node && spots[i].Pool == spot.Pool && spots[i].Resumes == spot.Resumes {
 			spots[i].Count += spot.Count
 			return spots
 		}

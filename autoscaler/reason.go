@@ -48,6 +48,7 @@ const (
 	PlacementShort  // pods fit nowhere: buy
 	MinNodes        // the least that the pool allows
 	RoomEnough      // all fits on what is there or coming
+	Resumed         // stopped machines before new ones
 	Hedged          // a second machine, as the first may be late and waiting is dear
 	StillShort      // pods have no room, and none is bought here
 	NodeOnItsWay    // a node that is coming holds them; no more is bought

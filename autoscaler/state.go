@@ -248,6 +248,9 @@ type Pool struct {
 	// Joins are times of that kind, each as likely as the others, so that their spread shows; Memory fills them from those that
 	// were measured. None: nothing is known of it.
 	Joins []time.Duration
+	// Stopped is how many of its machines are stopped: they resume, in Resume as Join tells of new ones, before others are made.
+	Stopped int
+	Resume  time.Duration
 	// IdleAfter is how long a node is empty before it is given back.
 	IdleAfter time.Duration
 	// StockOut, when not empty, is why nothing can be bought here now.
@@ -321,6 +324,8 @@ type Node struct {
 	Draining bool
 	// Keep, when not empty, is why it must not be given back (a do-not-disrupt mark).
 	Keep string
+	// Resuming: a Coming node was stopped before.
+	Resuming bool
 	// Due is when a Coming node is expected to be Ready.
 	Due time.Time
 	// Since is when the instance was created or the order was placed; zero when not known.

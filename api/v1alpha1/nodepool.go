@@ -103,14 +103,6 @@ type NodePoolSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	PriceCaps []PriceCap `json:"priceCaps,omitempty"`
 
-	// How many machines that are not needed are stopped instead of ended, where the provider can: a stopped one resumes
-	// sooner than a new one joins, and first.
-	// +optional
-	// +kubebuilder:default=0
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=1000
-	Standby int32 `json:"standby,omitempty"`
-
 	// +optional
 	// +kubebuilder:default={}
 	Disruption Disruption `json:"disruption,omitempty"`

@@ -164,7 +164,6 @@ func (p *NodePool) Validate() field.ErrorList {
 	errs = append(errs, between(at.Child("join"), s.Join, 0, time.Hour)...)
 	errs = append(errs, between(at.Child("idleAfter"), s.IdleAfter, 0, 24*time.Hour)...)
 	errs = append(errs, within(at.Child("priceCapPerHour"), s.PriceCapPerHour, above(0), 1e8)...)
-	errs = append(errs, count(at.Child("standby"), &s.Standby, 0, 1000)...)
 	errs = append(errs, ValidateCaps(at.Child("priceCaps"), s.PriceCaps)...)
 	return append(errs, s.Disruption.validate(at.Child("disruption"))...)
 }

@@ -105,7 +105,11 @@ func (l *loop) plan(cause string, observed time.Time) {
 	pic := look(l.world, l.pools, l.actor.written, now)
 	pic.cluster.PriceCap = v1alpha1.LowestCap(l.priceCap, l.priceCaps, now)
 	for _, j := range pic.joins {
-		l.memory.Joined(j.pool, j.took)
+		if j.resumed {
+			l.memory.Resumed(j.pool, j.took)
+		} else {
+			l.memory.Joined(j.pool, j.took)
+		}
 	}
 	l.measureStarts(pic, now)
 	s := l.memory.State(now, pic.cluster)

@@ -23,6 +23,7 @@ func (b *builder) pool(r *record) error {
 		Extended:    field(r, "more", nil, parseAmounts), Labels: r.labels("labels"), Taints: r.taints(), PriceCap: r.amount("price-cap", 0),
 		Target: r.count("target", -1), PricePerHour: r.float("price", 0), Weight: r.int("weight", 0),
 		Join: r.duration("join", time.Minute), IdleAfter: r.duration("idle", 30*time.Second),
+		Stopped: r.count("stopped", 0), Resume: r.duration("resume", 0),
 		Joins:   field(r, "joins", nil, parseDurations),
 		Group:   autoscaler.GroupID(r.text("group")),
 		Unknown: r.text("unknown"), StockOut: r.text("stock-out"),
@@ -86,6 +87,8 @@ func (b *builder) node(r *record) error {
 		switch word {
 		case "cordoned":
 			n.Cordoned = true
+		case "resuming":
+			n.Resuming = true
 		case "draining":
 			n.Draining = true
 		default:

@@ -78,7 +78,15 @@ func (p *printer) line(format string, args ...any) { fmt.Fprintf(p, format+"\n",
 func (p *printer) pool(v autoscaler.Pool) {
 	p.line("pool %s%s%s%s nodes=%d..%d target=%d%s%s%s join=%s idle=%s%s%s%s%s%s", v.ID, textField("group", string(v.Group)), resourceFields(v.Allocatable), moreField(v.Extended), v.Min, v.Max, v.Target,
 		floatField("price", v.PricePerHour), floatField("price-cap", v.PriceCap), intField("weight", v.Weight), v.Join, v.IdleAfter,
-		labelField("labels", v.Labels), taintField(v.Taints), textField("unknown", v.Unknown), textField("stock-out", v.StockOut), disruptionFields(v.Disruption)+joinsField(v.Joins))
+		labelField("labels", v.Labels), taintField(v.Taints), textField("unknown", v.Unknown), textField("stock-out", v.StockOut), disruptionFields(v.Disruption)+joinsField(v.Joins)+standbyFields(v))
+}
+
+func standbyFields(v autoscaler.Pool) string {
+	text := intField("stopped", v.Stopped)
+	if v.Resume > 0 {
+		text += " resume=" + v.Resume.String()
+	}
+	return text
 }
 
 func joinsField(joins []time.Duration) string {
@@ -113,6 +121,9 @@ func (p *printer) node(v autoscaler.Node, pools []autoscaler.Pool) {
 	phase := v.Phase.String()
 	if v.Cordoned {
 		phase += ",cordoned"
+	}
+	if v.Resuming {
+		phase += ",resuming"
 	}
 	if v.Draining {
 		phase += ",draining"
