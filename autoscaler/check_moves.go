@@ -88,7 +88,7 @@ func (c *checker) moves() {
 				c.say(d.Node, "a node with a pod that must stay is not emptied", "%s: %s", p.ID, p.Keep)
 			}
 		}
-		if d.Why.Rule == Underused && pool.Disruption.ConsolidateAfter <= 0 || d.Why.Rule == Expired && pool.Disruption.ExpireAfter <= 0 {
+		if (d.Why.Rule == Underused || d.Why.Rule == Replaced) && pool.Disruption.ConsolidateAfter <= 0 || d.Why.Rule == Expired && pool.Disruption.ExpireAfter <= 0 {
 			c.say(d.Node, "nodes in use are disturbed only where their pool allows it", "%s", d.Why.Rule)
 		}
 	}

@@ -73,6 +73,8 @@ var rules = [ruleEnd]struct{ name, sentence string }{
 	Underused:        {"Underused", "its pods have room elsewhere: {observed} saved, {bound} for the moves"},
 	NotWorthMoving:   {"NotWorthMoving", "to move its pods would save {observed} and cost {bound}"},
 	NoRoomElsewhere:  {"NoRoomElsewhere", "its {observed} pods do not all have room on others"},
+	CheaperKind:      {"CheaperKind", "its pods would do with a machine of {subject}, bought first: {observed} saved, {bound} for that and the moves"},
+	Replaced:         {"Replaced", "a machine of {subject} is ready for its pods, and cheaper"},
 	Expired:          {"Expired", "older than {bound} s"},
 	Drifted:          {"Drifted", "{subject}"},
 	ReplacementFirst: {"ReplacementFirst", "{observed} of its pods have no room on ready nodes yet"},

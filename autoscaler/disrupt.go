@@ -44,6 +44,8 @@ func (v *view) renewals(s *State) {
 		switch d := &s.Pools[k].Disruption; {
 		case n.Drifted != "":
 			why = LeaveDrifted
+		case v.replacing(s, i) && d.ConsolidateAfter > 0:
+			why = LeaveUnderused
 		case d.ExpireAfter > 0 && !n.Since.IsZero() && s.Now.Sub(n.Since) >= d.ExpireAfter:
 			why = LeaveExpired
 		default:
@@ -154,7 +156,8 @@ func (v *view) unwell(s *State) bool {
 // triesAtOnce times in a plan, of the nodes that are the least used.
 func (r *drainer) consolidate() {
 	tried := 0
-	for _, i := range r.candidates() {
+	list := r.candidates()
+	for at, i := range list {
 		if tried == triesAtOnce {
 			return
 		}
@@ -168,6 +171,14 @@ func (r *drainer) consolidate() {
 			d.Why = Reason{Rule: NotWorthMoving, Observed: gain, Bound: cost}
 		case !fitsElsewhere(r.s, r.v, r.placed.asks, i):
 			d.Why = Reason{Rule: NoRoomElsewhere, Observed: float64(len(r.v.movable(r.s, i)))}
+			for n, x := r.replace(list[at:]); n > 0; n-- {
+				other := list[at+n-1]
+				r.tried[other], r.v.memos[other].ReplaceBy = r.s.Now, x.by
+				why := Reason{Rule: CheaperKind, Observed: x.saves, Bound: x.cost, Subject: string(x.by)}
+				if d.Why = why; n > 1 {
+					r.drains = append(r.drains, Drain{Node: r.s.Nodes[other].ID, Step: Stay, Why: why})
+				}
+			}
 		default:
 			r.leaving[k]++
 			r.v.disrupted[k]++
@@ -225,7 +236,11 @@ const (
 // gain is what giving the node back saves over the time that it is expected not to be needed again. What has not changed
 // for some time is expected to stay as it is for as long again (Lindy's law, Gott, Nature 363, 1993), within bounds.
 func (r *drainer) gain(i int) float64 {
-	pool := &r.s.Pools[r.v.poolOf[i]]
+	return cmp.Or(r.s.Pools[r.v.poolOf[i]].PricePerHour, unknownPrice) * r.life(i).Hours()
+}
+
+// life is how long a node is expected to be as it is.
+func (r *drainer) life(i int) time.Duration {
 	since := r.s.Nodes[i].Since
 	for _, k := range r.v.movable(r.s, i) {
 		if at := r.s.Pods[k].Since; at.After(since) {
@@ -235,8 +250,7 @@ func (r *drainer) gain(i int) float64 {
 			since = r.v.changed[w]
 		}
 	}
-	life := min(max(r.s.Now.Sub(since), leastLife), mostLife)
-	return cmp.Or(pool.PricePerHour, unknownPrice) * life.Hours()
+	return min(max(r.s.Now.Sub(since), leastLife), mostLife)
 }
 
 // cost is what moving the node's pods costs: each runs twice for the time of its start, and the requests that it would

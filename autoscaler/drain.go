@@ -45,6 +45,9 @@ func (r *drainer) memory() []NodeMemo {
 			continue
 		}
 		m := NodeMemo{ID: n.ID, Leaving: r.why[i], Tried: r.tried[i]}
+		if by := r.v.memos[i].ReplaceBy; by != "" && r.why[i] == "" && (r.tried[i].Equal(r.s.Now) || r.v.replacing(r.s, i)) {
+			m.ReplaceBy = by
+		}
 		if r.v.empty(r.s, i, r.placed) {
 			m.EmptySince = r.v.memos[i].EmptySince
 			if m.EmptySince.IsZero() {
@@ -169,8 +172,11 @@ func (r *drainer) beginRenewal(i int, why LeaveReason) (Step, Reason) {
 	}
 	r.leaving[r.v.poolOf[i]]++
 	r.why[i] = why
-	if why == LeaveDrifted {
+	switch why {
+	case LeaveDrifted:
 		return Cordon, Reason{Rule: Drifted, Subject: r.s.Nodes[i].Drifted}
+	case LeaveUnderused:
+		return Cordon, Reason{Rule: Replaced, Subject: string(r.v.memos[i].ReplaceBy)}
 	}
 	return Cordon, Reason{Rule: Expired, Bound: r.s.Pools[r.v.poolOf[i]].Disruption.ExpireAfter.Seconds()}
 }

@@ -465,15 +465,7 @@ func fitsElsewhere(s *State, v *view, asks []ask, node int) bool {
 	for _, a := range v.tally(s, slices.Clone(asks), v.movable(s, node), node) {
 		q.Want = append(q.Want, fit.Want{Class: v.classOf(s, a.shape), Count: a.count})
 	}
-	on := slices.Clone(c.On(node))
-	defer func() {
-		for _, t := range on {
-			c.Add(t.Class, node, t.Count)
-		}
-	}()
-	for _, t := range on {
-		c.Add(t.Class, node, -t.Count) // they count for no rule where they are not any more
-	}
+	defer v.lift(s, []int{node})()
 	solution := pack.Solve(&fit.Compile(q).Problem)
 	return len(solution.Unplaced) == 0
 }

@@ -70,6 +70,8 @@ const (
 	Underused        // its pods have room elsewhere, and to save it is worth their moves
 	NotWorthMoving   // its pods would cost more to move than it would save
 	NoRoomElsewhere  // its pods have no room on others
+	CheaperKind      // cheaper machines would do for its pods: they are bought first
+	Replaced         // cheaper machines are ready for its pods
 	Expired          // too old: replaced
 	Drifted          // not as its pool says: replaced
 	ReplacementFirst // its pods have no room on ready nodes yet

@@ -397,4 +397,6 @@ type NodeMemo struct {
 	Leaving LeaveReason
 	// Tried is when it was last looked at whether its pods fit elsewhere.
 	Tried time.Time
+	// ReplaceBy, when not empty, is the pool of a cheaper machine that was then ordered for its pods.
+	ReplaceBy PoolID
 }

@@ -55,7 +55,7 @@ func Print(s autoscaler.State) string {
 		p.line("memo %s%s%s%s%s%s%s%s%s", m.ID, timeField("lowered", m.Lowered), timeField("raised", m.Raised), timeField("changed", m.Changed), timeField("ramp-at", m.RampAt), intField("ramp-from", m.RampFrom), timeField("panic", m.PanicSince), intField("replicas", m.PanicReplicas), textField("peaks", strings.Join(peaks, ",")))
 	}
 	for _, m := range s.Memo.Nodes {
-		p.line("node-memo %s%s%s%s%s", m.ID, timeField("since", m.EmptySince), timeField("unready", m.UnreadySince), textField("leaving", string(m.Leaving)), timeField("tried", m.Tried))
+		p.line("node-memo %s%s%s%s%s%s", m.ID, timeField("since", m.EmptySince), timeField("unready", m.UnreadySince), textField("leaving", string(m.Leaving)), timeField("tried", m.Tried), textField("replace-by", string(m.ReplaceBy)))
 	}
 	for _, b := range s.Memo.Bought {
 		machines := make([]string, len(b.Machines))

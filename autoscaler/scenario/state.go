@@ -187,6 +187,7 @@ func (b *builder) add(r *record) error {
 		b.s.Memo.Nodes = append(b.s.Memo.Nodes, autoscaler.NodeMemo{
 			ID: autoscaler.NodeID(r.name), EmptySince: r.time("since"), UnreadySince: r.time("unready"),
 			Leaving: autoscaler.LeaveReason(r.text("leaving")), Tried: r.time("tried"),
+			ReplaceBy: autoscaler.PoolID(r.text("replace-by")),
 		})
 	}
 	return nil
