@@ -27,6 +27,7 @@ func Check(s State, d Decision) []Violation {
 	c.holds()
 	c.moves()
 	c.prices()
+	c.groups()
 	return c.found
 }
 

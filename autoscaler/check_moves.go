@@ -88,7 +88,7 @@ func (c *checker) moves() {
 				c.say(d.Node, "a node with a pod that must stay is not emptied", "%s: %s", p.ID, p.Keep)
 			}
 		}
-		if d.Why.Rule == Underused && pool.Disruption.ConsolidateAfter <= 0 || d.Why.Rule == Expired && pool.Disruption.ExpireAfter <= 0 {
+		if (d.Why.Rule == Underused || d.Why.Rule == Replaced) && pool.Disruption.ConsolidateAfter <= 0 || d.Why.Rule == Expired && pool.Disruption.ExpireAfter <= 0 {
 			c.say(d.Node, "nodes in use are disturbed only where their pool allows it", "%s", d.Why.Rule)
 		}
 	}
@@ -120,7 +120,8 @@ func (c *checker) prices() {
 		o := c.d.Orders[i]
 		all += float64(o.To) * p.PricePerHour
 		bought := o.To > p.Target && o.To > p.Min
-		grows = grows || bought
+		// What a group must have at least goes before caps, as what a pool must have does.
+		grows = grows || bought && (p.Group == "" || o.Why[0].Rule != MinNodes)
 		if p.PriceCap > 0 && bought && float64(o.To)*p.PricePerHour > p.PriceCap*1.000001 {
 			c.say(p.ID, "a pool costs no more than its cap", "%d nodes at %g an hour, cap %g", o.To, p.PricePerHour, p.PriceCap)
 		}

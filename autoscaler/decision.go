@@ -43,9 +43,11 @@ type Placement struct {
 
 // Spot is room for some replicas on one node, or on new ones of a pool.
 type Spot struct {
-	Node  NodeID // empty for machines to buy
-	Pool  PoolID // of machines to buy
-	Count int
+	Node NodeID // empty for machines to buy
+	Pool PoolID // of machines to buy
+	// Resumes: these machines are stopped now.
+	Resumes bool
+	Count   int
 	// Due is when the room can be used.
 	Due time.Time
 }

@@ -41,16 +41,19 @@ var rules = [ruleEnd]struct{ name, sentence string }{
 	Blocked:         {"Blocked", "{subject}"},
 
 	NoPoolFits:    {"NoPoolFits", "no pool has a machine for {observed}m CPU and {bound} bytes ({subject})"},
-	PoolsFull:     {"PoolsFull", "pool {subject} is at its bound of {bound} nodes"},
+	PoolsFull:     {"PoolsFull", "pool {subject} is at its bound of {bound} nodes{waits}"},
 	PoolsOut:      {"PoolsOut", "pool {subject} is out of stock"},
 	Preempts:      {"Preempts", "the scheduler makes room by preempting pods of lower priority; nothing is bought"},
-	PriceCapped:   {"PriceCapped", "one machine more would exceed the price cap of {subject}: {bound} an hour"},
+	PriceCapped:   {"PriceCapped", "one machine more would exceed the price cap of {subject}: {bound} an hour{waits}"},
 	NotUnderstood: {"NotUnderstood", "left alone: {subject}"},
 	PoolsUnknown:  {"PoolsUnknown", "the provider's figures for pool {subject} are not known now"},
 
 	PlacementShort:  {"PlacementShort", "{observed} more for pods that fit nowhere"},
 	MinNodes:        {"MinNodes", "at least {bound}"},
 	RoomEnough:      {"RoomEnough", "all pods have room on what is there or coming"},
+	Resumed:         {"Resumed", "{observed} that are stopped resume first, within {bound} s"},
+	Hedged:          {"Hedged", "beside what is coming of pool {subject}: less waiting is worth {observed}, the second machine costs {bound}"},
+	StillShort:      {"StillShort", "{observed} pods have no room, and none is bought here: {subject}"},
 	NodeOnItsWay:    {"NodeOnItsWay", "{observed} coming will hold them; no more is bought"},
 	ProviderUnknown: {"ProviderUnknown", "left as it is: {subject}"},
 	NodesLeave:      {"NodesLeave", "{observed} given back"},
@@ -70,6 +73,8 @@ var rules = [ruleEnd]struct{ name, sentence string }{
 	Underused:        {"Underused", "its pods have room elsewhere: {observed} saved, {bound} for the moves"},
 	NotWorthMoving:   {"NotWorthMoving", "to move its pods would save {observed} and cost {bound}"},
 	NoRoomElsewhere:  {"NoRoomElsewhere", "its {observed} pods do not all have room on others"},
+	CheaperKind:      {"CheaperKind", "its pods would do with a machine of {subject}, bought first: {observed} saved, {bound} for that and the moves"},
+	Replaced:         {"Replaced", "a machine of {subject} is ready for its pods, and cheaper"},
 	Expired:          {"Expired", "older than {bound} s"},
 	Drifted:          {"Drifted", "{subject}"},
 	ReplacementFirst: {"ReplacementFirst", "{observed} of its pods have no room on ready nodes yet"},
@@ -108,13 +113,16 @@ func (r Reason) Sentence() string {
 	if r.Rule <= 0 || r.Rule >= ruleEnd {
 		return r.Rule.String()
 	}
-	at, since, until := "", "", ""
+	at, since, until, waits := "", "", "", ""
+	if r.Result != 0 {
+		waits = "; priority " + number(r.Observed) + " waits"
+	}
 	if !r.At.IsZero() {
 		until = " until " + clock(r.At)
 		at, since = " at "+clock(r.At), ", held since "+clock(r.At)
 	}
 	return strings.NewReplacer(
-		"{observed}", number(r.Observed), "{bound}", number(r.Bound), "{subject}", r.Subject, "{at}", at, "{since}", since, "{until}", until,
+		"{observed}", number(r.Observed), "{bound}", number(r.Bound), "{subject}", r.Subject, "{at}", at, "{since}", since, "{until}", until, "{waits}", waits,
 	).Replace(rules[r.Rule].sentence)
 }
 
@@ -195,9 +203,12 @@ func (p *Placement) name() string {
 func spots(list []Spot) string {
 	var b strings.Builder
 	for _, s := range list {
-		if s.Node != "" {
+		switch {
+		case s.Node != "":
 			fmt.Fprintf(&b, " %s+%d", s.Node, s.Count)
-		} else {
+		case s.Resumes:
+			fmt.Fprintf(&b, " %s/stopped+%d", s.Pool, s.Count)
+		default:
 			fmt.Fprintf(&b, " %s/new+%d", s.Pool, s.Count)
 		}
 	}

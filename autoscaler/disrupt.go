@@ -44,6 +44,8 @@ func (v *view) renewals(s *State) {
 		switch d := &s.Pools[k].Disruption; {
 		case n.Drifted != "":
 			why = LeaveDrifted
+		case v.replacing(s, i) && d.ConsolidateAfter > 0:
+			why = LeaveUnderused
 		case d.ExpireAfter > 0 && !n.Since.IsZero() && s.Now.Sub(n.Since) >= d.ExpireAfter:
 			why = LeaveExpired
 		default:
@@ -71,7 +73,7 @@ func (v *view) moveOn(s *State, node int) {
 	}
 }
 
-// budget is how many more nodes of a pool may begin to leave for a reason.
+// budget is how many more nodes of a pool, or of its group, may begin to leave for a reason.
 func (v *view) budget(s *State, pool int, why LeaveReason) int {
 	budgets := s.Pools[pool].Disruption.Budgets
 	most := -1
@@ -81,11 +83,12 @@ func (v *view) budget(s *State, pool int, why LeaveReason) int {
 		}
 	}
 	if most < 0 {
-		if most = max(1, v.instances[pool]/defaultShare); why == LeaveEmpty {
-			most = v.instances[pool] // nobody is disturbed
+		all := sum(v.instances, v.peers(pool))
+		if most = max(1, all/defaultShare); why == LeaveEmpty {
+			most = all // nobody is disturbed
 		}
 	}
-	return most - v.disrupted[pool]
+	return most - sum(v.disrupted, v.peers(pool))
 }
 
 // calm says that nothing has changed on a node for a while: no pod came, none is starting or leaving, and no workload
@@ -153,7 +156,8 @@ func (v *view) unwell(s *State) bool {
 // triesAtOnce times in a plan, of the nodes that are the least used.
 func (r *drainer) consolidate() {
 	tried := 0
-	for _, i := range r.candidates() {
+	list := r.candidates()
+	for at, i := range list {
 		if tried == triesAtOnce {
 			return
 		}
@@ -167,6 +171,14 @@ func (r *drainer) consolidate() {
 			d.Why = Reason{Rule: NotWorthMoving, Observed: gain, Bound: cost}
 		case !fitsElsewhere(r.s, r.v, r.placed.asks, i):
 			d.Why = Reason{Rule: NoRoomElsewhere, Observed: float64(len(r.v.movable(r.s, i)))}
+			for n, x := r.replace(list[at:]); n > 0; n-- {
+				other := list[at+n-1]
+				r.tried[other], r.v.memos[other].ReplaceBy = r.s.Now, x.by
+				why := Reason{Rule: CheaperKind, Observed: x.saves, Bound: x.cost, Subject: string(x.by)}
+				if d.Why = why; n > 1 {
+					r.drains = append(r.drains, Drain{Node: r.s.Nodes[other].ID, Step: Stay, Why: why})
+				}
+			}
 		default:
 			r.leaving[k]++
 			r.v.disrupted[k]++
@@ -188,7 +200,7 @@ func (r *drainer) candidates() []int {
 		pool := &r.s.Pools[k]
 		after := pool.Disruption.ConsolidateAfter
 		if after <= 0 || pool.Unknown != "" || r.placed.buying || r.v.surplus[i] || r.s.Now.Before(r.tried[i].Add(tryEvery)) ||
-			r.v.instances[k]-r.leaving[k] <= pool.Min || r.v.budget(r.s, int(k), LeaveUnderused) <= 0 ||
+			!r.spared(int(k)) || r.v.budget(r.s, int(k), LeaveUnderused) <= 0 ||
 			!r.v.calm(r.s, i, after) || r.v.heldPod(r.s, i) != "" {
 			continue
 		}
@@ -198,6 +210,12 @@ func (r *drainer) candidates() []int {
 		return cmp.Or(cmp.Compare(r.tried[a].Unix(), r.tried[b].Unix()), cmp.Compare(r.v.inFlight(r.s, a), r.v.inFlight(r.s, b)), cmp.Compare(r.v.busy[a], r.v.busy[b]))
 	})
 	return list
+}
+
+// spared says that a pool could do with a node less.
+func (r *drainer) spared(pool int) bool {
+	n, _ := r.v.spare(r.s, pool, r.leaving)
+	return n > 0
 }
 
 func (v *view) inFlight(s *State, node int) int {
@@ -218,7 +236,11 @@ const (
 // gain is what giving the node back saves over the time that it is expected not to be needed again. What has not changed
 // for some time is expected to stay as it is for as long again (Lindy's law, Gott, Nature 363, 1993), within bounds.
 func (r *drainer) gain(i int) float64 {
-	pool := &r.s.Pools[r.v.poolOf[i]]
+	return cmp.Or(r.s.Pools[r.v.poolOf[i]].PricePerHour, unknownPrice) * r.life(i).Hours()
+}
+
+// life is how long a node is expected to be as it is.
+func (r *drainer) life(i int) time.Duration {
 	since := r.s.Nodes[i].Since
 	for _, k := range r.v.movable(r.s, i) {
 		if at := r.s.Pods[k].Since; at.After(since) {
@@ -228,8 +250,7 @@ func (r *drainer) gain(i int) float64 {
 			since = r.v.changed[w]
 		}
 	}
-	life := min(max(r.s.Now.Sub(since), leastLife), mostLife)
-	return cmp.Or(pool.PricePerHour, unknownPrice) * life.Hours()
+	return min(max(r.s.Now.Sub(since), leastLife), mostLife)
 }
 
 // cost is what moving the node's pods costs: each runs twice for the time of its start, and the requests that it would

@@ -45,6 +45,9 @@ func (r *drainer) memory() []NodeMemo {
 			continue
 		}
 		m := NodeMemo{ID: n.ID, Leaving: r.why[i], Tried: r.tried[i]}
+		if by := r.v.memos[i].ReplaceBy; by != "" && r.why[i] == "" && (r.tried[i].Equal(r.s.Now) || r.v.replacing(r.s, i)) {
+			m.ReplaceBy = by
+		}
 		if r.v.empty(r.s, i, r.placed) {
 			m.EmptySince = r.v.memos[i].EmptySince
 			if m.EmptySince.IsZero() {
@@ -106,7 +109,7 @@ func (r *drainer) consider(i int) {
 	case n.Phase == NotReady:
 		d.Step, d.Why = r.repair(i, pool)
 	case n.Draining:
-		d = r.onward(i, pool)
+		d = r.onward(i)
 	default:
 		d.Step, d.Why = r.begin(i, pool)
 		if d.Step == 0 {
@@ -148,7 +151,7 @@ func (r *drainer) repair(i int, pool *Pool) (Step, Reason) {
 func (r *drainer) begin(i int, pool *Pool) (Step, Reason) {
 	if r.v.surplus[i] {
 		r.leaving[r.v.poolOf[i]]++
-		return Cordon, Reason{Rule: OverMax, Bound: float64(pool.Max)}
+		return Cordon, Reason{Rule: OverMax, Bound: float64(r.v.most(r.s, i))}
 	}
 	if why := r.v.renew[i]; why != "" {
 		return r.beginRenewal(i, why)
@@ -169,8 +172,11 @@ func (r *drainer) beginRenewal(i int, why LeaveReason) (Step, Reason) {
 	}
 	r.leaving[r.v.poolOf[i]]++
 	r.why[i] = why
-	if why == LeaveDrifted {
+	switch why {
+	case LeaveDrifted:
 		return Cordon, Reason{Rule: Drifted, Subject: r.s.Nodes[i].Drifted}
+	case LeaveUnderused:
+		return Cordon, Reason{Rule: Replaced, Subject: string(r.v.memos[i].ReplaceBy)}
 	}
 	return Cordon, Reason{Rule: Expired, Bound: r.s.Pools[r.v.poolOf[i]].Disruption.ExpireAfter.Seconds()}
 }
@@ -181,11 +187,12 @@ func (r *drainer) beginEmpty(i int, pool *Pool) (Step, Reason) {
 	if emptySince.IsZero() {
 		emptySince = r.s.Now
 	}
+	spare, least := r.v.spare(r.s, int(k), r.leaving)
 	switch until := emptySince.Add(pool.IdleAfter); {
 	case n.Keep != "":
 		return Stay, Reason{Rule: NotOurs, Subject: n.Keep}
-	case r.v.instances[k]-r.leaving[k] <= pool.Min:
-		return Stay, Reason{Rule: PoolAtMin, Bound: float64(pool.Min)}
+	case spare <= 0:
+		return Stay, Reason{Rule: PoolAtMin, Bound: float64(least)}
 	case r.s.Now.Before(until):
 		return Stay, Reason{Rule: EmptyTooShort, Bound: pool.IdleAfter.Seconds(), At: until}
 	case r.unwell:
@@ -199,10 +206,11 @@ func (r *drainer) beginEmpty(i int, pool *Pool) (Step, Reason) {
 }
 
 // onward is the next step of a node that carries our taint.
-func (r *drainer) onward(i int, pool *Pool) Drain {
+func (r *drainer) onward(i int) Drain {
 	n, k := &r.s.Nodes[i], r.v.poolOf[i]
 	d := Drain{Node: n.ID}
 	if !r.v.surplus[i] {
+		spare, least := r.v.spare(r.s, int(k), r.leaving)
 		cancel := Reason{Rule: DrainCancelled, Observed: float64(r.placed.taken[i])}
 		switch staying, leaving := r.stay(i); {
 		case n.Keep != "":
@@ -215,9 +223,9 @@ func (r *drainer) onward(i int, pool *Pool) Drain {
 			return d
 		case staying > 0:
 			return r.moveOut(i, d)
-		case r.v.instances[k]-r.leaving[k] < pool.Min:
+		case spare < 0:
 			r.leaving[k]--
-			d.Step, d.Why = Uncordon, Reason{Rule: PoolAtMin, Bound: float64(pool.Min)}
+			d.Step, d.Why = Uncordon, Reason{Rule: PoolAtMin, Bound: float64(least)}
 			return d
 		case leaving > 0:
 			d.Step, d.Why = Wait, Reason{Rule: Draining, Observed: float64(leaving)}
@@ -294,39 +302,6 @@ func (r *drainer) stay(i int) (staying, leaving int) {
 		}
 	}
 	return staying, leaving
-}
-
-// surplusNodes are the nodes that a pool has beyond its bound and that may leave: those that were only ordered, as their
-// order is taken back, and of the ready ones those that drain already, then the ones with the fewest pods.
-func surplusNodes(s *State, v *view) []bool {
-	surplus := make([]bool, len(s.Nodes))
-	for k := range s.Pools {
-		if s.Pools[k].Unknown != "" {
-			continue
-		}
-		over := v.there[k] - s.Pools[k].Max
-		ordered := max(0, -over)
-		var ready []int
-		for i := range s.Nodes {
-			switch n := &s.Nodes[i]; {
-			case v.poolOf[i] != int32(k):
-			case n.Phase == Coming && n.Instance == "":
-				ordered--
-				surplus[i] = ordered < 0
-			case n.Phase == Failed, n.overdue(s.Now):
-				over-- // it ends by itself
-			case n.Phase == Ready && n.Keep == "":
-				ready = append(ready, i)
-			}
-		}
-		slices.SortStableFunc(ready, func(a, b int) int {
-			return cmp.Or(-compareBool(s.Nodes[a].Draining, s.Nodes[b].Draining), cmp.Compare(v.busy[a], v.busy[b]))
-		})
-		for _, i := range ready[:max(0, min(over, len(ready)))] {
-			surplus[i] = true
-		}
-	}
-	return surplus
 }
 
 func compareBool(a, b bool) int {

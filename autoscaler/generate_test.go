@@ -136,6 +136,12 @@ func (g *generator) pools() {
 				p.Disruption.Budgets = []autoscaler.Budget{{For: pick(g, "for", "", autoscaler.LeaveUnderused, autoscaler.LeaveEmpty), Nodes: g.upTo("budgeted", 2)}}
 			}
 		}
+		if g.oneIn(4, "standby") {
+			p.Stopped, p.Resume = g.upTo("stopped", 2), 3*time.Second
+		}
+		if g.oneIn(3, "joins seen") {
+			p.Joins = pick(g, "joins", []time.Duration{9 * time.Second, 10 * time.Second}, []time.Duration{5 * time.Second, 5 * time.Second, 10 * time.Minute})
+		}
 		if g.oneIn(4, "price cap") {
 			p.PriceCap = pick(g, "cap", 0.2, 0.6)
 		}
@@ -143,6 +149,19 @@ func (g *generator) pools() {
 			p.Taints = []autoscaler.Taint{{Key: "dedicated", Value: "gpu", Effect: pick(g, "effect", fit.NoSchedule, fit.NoExecute)}}
 		}
 		g.s.Pools = append(g.s.Pools, p)
+	}
+	if g.oneIn(3, "grouped") {
+		group := autoscaler.Group{ID: "g", Min: g.upTo("least of all", 2)}
+		group.Max = group.Min + g.upTo("more of all", 6)
+		if g.oneIn(4, "price cap of all") {
+			group.PriceCap = pick(g, "cap of all", 0.2, 0.6)
+		}
+		g.s.Groups = append(g.s.Groups, group)
+		for k := range g.s.Pools {
+			if !g.oneIn(4, "alone") {
+				g.s.Pools[k].Group, g.s.Pools[k].Min = group.ID, 0
+			}
+		}
 	}
 }
 

@@ -67,6 +67,7 @@ type Memory struct {
 	gateways  map[string]*gatewayMemory
 	starts    map[WorkloadID]*learn.Durations
 	joins     map[PoolID]*learn.Durations
+	resumes   map[PoolID]*learn.Durations
 	memo      Memo
 }
 
@@ -82,6 +83,7 @@ func NewMemory() *Memory {
 		gateways:  map[string]*gatewayMemory{},
 		starts:    map[WorkloadID]*learn.Durations{},
 		joins:     map[PoolID]*learn.Durations{},
+		resumes:   map[PoolID]*learn.Durations{},
 	}
 }
 
@@ -133,6 +135,9 @@ func (m *Memory) Started(id WorkloadID, d time.Duration) { addSample(m.starts, i
 // Joined takes in the time from an instance's creation to its node being ready.
 func (m *Memory) Joined(id PoolID, d time.Duration) { addSample(m.joins, id, d) }
 
+// Resumed takes in the time from a stopped instance's being told to start to its node being ready.
+func (m *Memory) Resumed(id PoolID, d time.Duration) { addSample(m.resumes, id, d) }
+
 // Keep remembers what Plan wants to be told next time.
 func (m *Memory) Keep(d Decision) { m.memo = d.Memo }
 
@@ -151,12 +156,14 @@ func (m *Memory) State(now time.Time, c Cluster) State {
 	for i := range c.Pools {
 		p := &c.Pools[i]
 		p.Join = lead(m.joins[p.ID], cmp.Or(p.Join, defaultJoin))
+		p.Resume = lead(m.resumes[p.ID], cmp.Or(p.Resume, p.Join))
+		p.Joins = m.joins[p.ID].Spread()
 	}
 	m.readyPods(&c)
 	dueNodes(&c)
 	m.podLoads(&c)
-	return State{Now: now, Workloads: c.Workloads, Pools: c.Pools, Nodes: c.Nodes, Pods: c.Pods, Daemons: c.Daemons,
-		Buffers: c.Buffers, PriceCap: c.PriceCap, Memo: m.memo}
+	return State{Now: now, Workloads: c.Workloads, Pools: c.Pools, Groups: c.Groups, Nodes: c.Nodes, Pods: c.Pods, Daemons: c.Daemons,
+		Buffers: c.Buffers, Namespaces: c.Namespaces, PriceCap: c.PriceCap, Memo: m.memo}
 }
 
 // readyPods tells each workload's memory how many pods share what gateways report.
@@ -183,6 +190,9 @@ func dueNodes(c *Cluster) {
 		k, ok := slices.BinarySearchFunc(c.Pools, n.Pool, func(p Pool, id PoolID) int { return cmp.Compare(p.ID, id) })
 		if ok {
 			n.Due = n.Since.Add(c.Pools[k].Join)
+			if n.Resuming {
+				n.Due = n.Since.Add(c.Pools[k].Resume)
+			}
 		}
 	}
 }
@@ -252,18 +262,22 @@ func (m *Memory) forget(now time.Time, c *Cluster) {
 	}
 	maps.DeleteFunc(m.workloads, func(id WorkloadID, _ *demandMemory) bool { return !workload(id) })
 	maps.DeleteFunc(m.starts, func(id WorkloadID, _ *learn.Durations) bool { return !workload(id) })
-	maps.DeleteFunc(m.joins, func(id PoolID, _ *learn.Durations) bool {
+	gone := func(id PoolID, _ *learn.Durations) bool {
 		return !slices.ContainsFunc(c.Pools, func(p Pool) bool { return p.ID == id })
-	})
+	}
+	maps.DeleteFunc(m.joins, gone)
+	maps.DeleteFunc(m.resumes, gone)
 }
 
 func (c *Cluster) sort() {
 	slices.SortFunc(c.Workloads, func(a, b Workload) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Pools, func(a, b Pool) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(c.Groups, func(a, b Group) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Nodes, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Pods, func(a, b Pod) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Daemons, func(a, b Daemon) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Buffers, func(a, b Buffer) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(c.Namespaces, func(a, b Namespace) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 func addSample[ID comparable](m map[ID]*learn.Durations, id ID, d time.Duration) {

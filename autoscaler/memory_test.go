@@ -3,6 +3,7 @@ package autoscaler_test
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"runtime"
 	"testing"
 	"time"
@@ -186,4 +187,25 @@ func TestWorkloadsThatAreGoneLeaveNothingBehind(t *testing.T) {
 		t.Errorf("%d bytes are left of 5,000 workloads that are gone", after-before)
 	}
 	runtime.KeepAlive(m)
+}
+
+// TestAllOfTheClusterReachesTheState: what the driver sees and Memory drops, Plan could never know.
+func TestAllOfTheClusterReachesTheState(t *testing.T) {
+	from, to := reflect.TypeOf(autoscaler.Cluster{}), reflect.TypeOf(autoscaler.State{})
+	full := reflect.New(from).Elem()
+	for i := range from.NumField() {
+		switch f := full.Field(i); f.Kind() {
+		case reflect.Slice:
+			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
+		case reflect.Float64:
+			f.SetFloat(1)
+		}
+	}
+	s := reflect.ValueOf(autoscaler.NewMemory().State(time.Unix(0, 0), full.Interface().(autoscaler.Cluster)))
+	for i := range from.NumField() {
+		name := from.Field(i).Name
+		if _, carried := to.FieldByName(name); carried && s.FieldByName(name).IsZero() {
+			t.Errorf("Cluster.%s does not reach the State", name)
+		}
+	}
 }

@@ -31,10 +31,16 @@ type placing struct {
 	// buy is how many machines to buy of each pool, by position; buying that there are any.
 	buy    []int
 	buying bool
+	// hedges are, by pool, those of buy that stand beside machines of others.
+	hedges [][]hedge
 	// awaiting is, by node that is to be replaced, how many of its pods have no room on ready nodes.
 	awaiting []int
-	// asks are all that was to be placed, buffers left out.
-	asks      []ask
+	// asks are all that was to be placed and has a place, buffers left out.
+	asks []ask
+	// short are the asks that have none, with how many pods of each, in the order of asks.
+	short []ask
+	// shut is, by pool, why none of its machines is bought for those, in words.
+	shut      []string
 	bought    []Bought
 	truncated bool
 }
@@ -48,13 +54,18 @@ func place(s *State, v *view, scales []Scale) placing {
 		placing: placing{taken: make([]int, len(s.Nodes)), buy: make([]int, len(s.Pools)), awaiting: make([]int, len(s.Nodes))},
 	}
 	p.asks = p.wanted(scales)
+	p.ranked = slices.ContainsFunc(p.asks, func(a ask) bool {
+		return a.priority != p.asks[0].priority || a.shape.Pod().Priority != p.asks[0].shape.Pod().Priority
+	})
 	if len(p.asks) > 0 {
-		p.solve(p.asks)
+		p.apart(p.solve(p.asks))
 	}
+	p.hedge()
 	if headroom := p.headroom(); len(headroom) > 0 {
 		p.solve(headroom)
 	}
 	p.bought = p.holdings()
+	p.shut = p.shutBecause()
 	p.release()
 	slices.SortStableFunc(p.placements, func(a, b Placement) int {
 		return cmp.Or(strings.Compare(string(a.Workload), string(b.Workload)), strings.Compare(string(a.Leaving), string(b.Leaving)), strings.Compare(a.Buffer, b.Buffer))
@@ -62,10 +73,26 @@ func place(s *State, v *view, scales []Scale) placing {
 	return p.placing
 }
 
+// apart takes the pods without a place out of the asks: what cannot be placed anywhere says nothing of other pods' room.
+func (p *placer) apart(unplaced []int) {
+	for i, n := range unplaced {
+		if n == 0 {
+			continue
+		}
+		short := p.asks[i]
+		short.count = n
+		p.short = append(p.short, short)
+		p.asks[i].count -= n
+	}
+	p.asks = slices.DeleteFunc(p.asks, func(a ask) bool { return a.count <= 0 })
+}
+
 type placer struct {
 	placing
 	s *State
 	v *view
+	// ranked says that not all that is wanted has one priority.
+	ranked bool
 	// machines are what was bought so far, by pool, with what was placed there: the second solving fills them up.
 	machines []machine
 	// room is what is left on each node once what is planned there runs.
@@ -76,9 +103,10 @@ type placer struct {
 
 // machine is one that is to be bought.
 type machine struct {
-	pool  int
-	pods  []fit.Tally
-	holds Contents
+	pool    int
+	resumes bool // it is stopped now
+	pods    []fit.Tally
+	holds   Contents
 }
 
 // wanted is what has no node: replicas that are missing, pods of nobody's that wait, and pods on nodes that are replaced.
@@ -219,7 +247,8 @@ func (v *view) open(s *State) []int {
 // solve places asks and adds what it decides to the placing. When some are spread, what has room is placed before machines
 // are for sale: a machine that could be bought is a host and perhaps a zone without pods, beside which those that are there
 // look too full.
-func (p *placer) solve(asks []ask) {
+// It returns how many pods of each ask have no place.
+func (p *placer) solve(asks []ask) []int {
 	c := p.v.indexed(p.s)
 	for i := range asks {
 		asks[i].class = p.v.classOf(p.s, asks[i].shape)
@@ -249,14 +278,15 @@ func (p *placer) solve(asks []ask) {
 	compiled := fit.Compile(q)
 	problem := &compiled.Problem
 	problem.Pools, problem.NodePrice = p.limits(), 0
-	problem.Capped, problem.PriceCap = p.capLeft(p.s.PriceCap, -1)
+	problem.Capped, problem.PriceCap = p.capLeft(p.s.PriceCap, p.all())
 	rank(problem, asks)
 	solution := pack.Solve(problem)
 	p.truncated = p.truncated || solution.Truncated
-	p.take(asks, spots, compiled, &solution, offers)
+	unplaced := p.take(asks, spots, compiled, &solution, offers)
 	for node := first; node < c.Nodes(); node++ {
 		c.RemoveNode(node)
 	}
+	return unplaced
 }
 
 // rank says who goes without first: the lowest of a pod's own priority and its workload's together.
@@ -286,60 +316,62 @@ func (p *placer) fill(asks []ask, spots [][]Spot) {
 	}
 }
 
+// sale is what an offer is of: new machines of a pool, or stopped ones.
+type sale struct {
+	pool    int
+	resumes bool
+}
+
+// stopped is how many machines of a pool can still resume.
+func (p *placer) stopped(pool int) int {
+	n := p.s.Pools[pool].Stopped
+	for i := range p.machines {
+		if p.machines[i].pool == pool && p.machines[i].resumes {
+			n--
+		}
+	}
+	return n
+}
+
 // offer puts the pools that can be bought from into the question; the answer names them by position.
-func (p *placer) offer(q *fit.Ask) []int {
-	var pools []int
+func (p *placer) offer(q *fit.Ask) []sale {
+	var pools []sale
 	dearest := 0.0
 	for k := range p.s.Pools {
 		dearest = math.Max(dearest, p.s.Pools[k].PricePerHour)
 	}
 	for k := range p.s.Pools {
 		pool := &p.s.Pools[k]
-		if pool.Unknown != "" || pool.StockOut != "" || p.left(k) <= 0 {
+		limit := p.forSale(k)
+		if pool.Unknown != "" || pool.StockOut != "" || limit <= 0 {
 			continue
 		}
 		price := pool.PricePerHour
 		if price <= 0 {
 			price = 1 + 1000*dearest // not known: dearer than any
 		}
-		pools = append(pools, k)
-		q.Offers = append(q.Offers, fit.Offer{Node: p.v.offers[k], Price: price, Limit: p.left(k), Pool: k, Weight: pool.Weight})
-	}
-	return pools
-}
-
-// left is how many more machines of a pool may be bought.
-func (p *placer) left(pool int) int { return p.s.Pools[pool].Max - p.v.instances[pool] - p.buy[pool] }
-
-func (p *placer) limits() []pack.Pool {
-	pools := make([]pack.Pool, len(p.s.Pools))
-	for k := range p.s.Pools {
-		pools[k].Machines = max(0, p.left(k))
-		pools[k].Capped, pools[k].PriceCap = p.capLeft(p.s.Pools[k].PriceCap, k)
-	}
-	return pools
-}
-
-// capLeft is what a price cap leaves for more machines of a pool, or of all of them (-1).
-func (p *placer) capLeft(limit float64, pool int) (bool, float64) {
-	if limit <= 0 {
-		return false, 0
-	}
-	for k := range p.s.Pools {
-		if pool < 0 || pool == k {
-			limit -= p.s.Pools[k].PricePerHour * float64(p.v.instances[k]+p.buy[k])
+		offer := fit.Offer{Node: p.v.offers[k], Price: price, Pool: p.bound(k), Weight: 2 * pool.Weight}
+		// What is stopped resumes before anything of its weight is bought: the provider does so too.
+		if offer.Limit = min(limit, p.stopped(k)); offer.Limit > 0 {
+			limit -= offer.Limit
+			offer.Weight++
+			pools, q.Offers = append(pools, sale{k, true}), append(q.Offers, offer)
+			offer.Weight--
+		}
+		if offer.Limit = limit; limit > 0 {
+			pools, q.Offers = append(pools, sale{k, false}), append(q.Offers, offer)
 		}
 	}
-	return true, math.Max(0, limit)
+	return pools
 }
 
-// take reads a solution: where the pods of each ask go, and what is bought for them.
-func (p *placer) take(asks []ask, spots [][]Spot, c *fit.Compiled, solution *pack.Solution, offers []int) {
+// take reads a solution: where the pods of each ask go, what is bought for them, and how many have no place.
+func (p *placer) take(asks []ask, spots [][]Spot, c *fit.Compiled, solution *pack.Solution, offers []sale) []int {
 	bins, before := len(c.Problem.Bins), len(p.machines)
 	for _, offer := range solution.Machines {
-		pool := offers[offer]
-		p.machines = append(p.machines, machine{pool: pool})
-		p.buy[pool]++
+		of := offers[offer]
+		p.machines = append(p.machines, machine{pool: of.pool, resumes: of.resumes})
+		p.buy[of.pool]++
 		p.buying = true
 	}
 	for _, step := range solution.Steps {
@@ -358,7 +390,11 @@ func (p *placer) take(asks []ask, spots [][]Spot, c *fit.Compiled, solution *pac
 		m.pods = append(m.pods, fit.Tally{Class: a.class, Count: step.Count})
 		m.holds = m.holds.add(p.holder(a), step.Count)
 		pool := &p.s.Pools[m.pool]
-		spots[step.Group] = join(spots[step.Group], Spot{Pool: pool.ID, Count: step.Count, Due: p.s.Now.Add(pool.Join)})
+		spot := Spot{Pool: pool.ID, Count: step.Count, Due: p.s.Now.Add(pool.Join)}
+		if m.resumes {
+			spot.Due, spot.Resumes = p.s.Now.Add(pool.Resume), true
+		}
+		spots[step.Group] = join(spots[step.Group], spot)
 		if a.leaving >= 0 {
 			p.awaiting[a.leaving] += step.Count
 		}
@@ -372,6 +408,7 @@ func (p *placer) take(asks []ask, spots [][]Spot, c *fit.Compiled, solution *pac
 	for i := range asks {
 		p.placements = append(p.placements, p.placement(&asks[i], spots[i], unplaced[i], why[i]))
 	}
+	return unplaced
 }
 
 func (p *placer) onNode(a *ask, spots *[]Spot, node, count int) {
@@ -407,7 +444,7 @@ func (p *placer) placement(a *ask, spots []Spot, unplaced int, why Reason) Place
 // join adds a spot, with those on the same node or in the same pool as one.
 func join(spots []Spot, spot Spot) []Spot {
 	for i := range spots {
-		if spots[i].Node == spot.Node && spots[i].Pool == spot.Pool {
+		if spots[i].Node == spot.Node && spots[i].Pool == spot.Pool && spots[i].Resumes == spot.Resumes {
 			spots[i].Count += spot.Count
 			return spots
 		}
@@ -428,15 +465,7 @@ func fitsElsewhere(s *State, v *view, asks []ask, node int) bool {
 	for _, a := range v.tally(s, slices.Clone(asks), v.movable(s, node), node) {
 		q.Want = append(q.Want, fit.Want{Class: v.classOf(s, a.shape), Count: a.count})
 	}
-	on := slices.Clone(c.On(node))
-	defer func() {
-		for _, t := range on {
-			c.Add(t.Class, node, t.Count)
-		}
-	}()
-	for _, t := range on {
-		c.Add(t.Class, node, -t.Count) // they count for no rule where they are not any more
-	}
+	defer v.lift(s, []int{node})()
 	solution := pack.Solve(&fit.Compile(q).Problem)
 	return len(solution.Unplaced) == 0
 }

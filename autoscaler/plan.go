@@ -46,12 +46,15 @@ type view struct {
 	ready, live []int
 	// poolOf is the position of each node's pool, or -1.
 	poolOf []int32
+	// groupOf is the position of each pool's group, or -1; members are the pools of each.
+	groupOf []int32
+	members [][]int
 	// free is the room left on each node after its pods and the daemons that are still to come.
 	free []Resources
 	// busy is the number of pods on each node that keep it from being empty.
 	busy []int
 	// instances is, by pool, how many machines there are or were ordered; leaving ones do not count, nor, while the pool is
-	// out of stock, those that could not be started.
+	// known to be out of stock, those that could not be started.
 	instances []int
 	// there is, by pool, the machines that exist, without those that are leaving or only ordered.
 	there []int
@@ -88,11 +91,18 @@ func look(s *State) *view {
 		memos: make([]NodeMemo, len(s.Nodes)), changed: make([]time.Time, len(s.Workloads)), disrupted: make([]int, len(s.Pools)),
 		machines: make([]fit.Node, len(s.Nodes)), offers: make([]fit.Node, len(s.Pools)),
 		moving: make([]int, len(s.Workloads)), surging: make([]bool, len(s.Workloads)),
+		groupOf: make([]int32, len(s.Pools)), members: make([][]int, len(s.Groups)),
 		fresh: make([]Resources, len(s.Pools)), instances: make([]int, len(s.Pools)), there: make([]int, len(s.Pools)),
 	}
 	workloads := positions(s.Workloads, func(w *Workload) WorkloadID { return w.ID })
 	nodes := positions(s.Nodes, func(n *Node) NodeID { return n.ID })
 	pools := positions(s.Pools, func(p *Pool) PoolID { return p.ID })
+	groups := positions(s.Groups, func(g *Group) GroupID { return g.ID })
+	for k := range s.Pools {
+		if v.groupOf[k] = find(groups, s.Pools[k].Group); v.groupOf[k] >= 0 {
+			v.members[v.groupOf[k]] = append(v.members[v.groupOf[k]], k)
+		}
+	}
 	for i := range s.Nodes {
 		v.poolOf[i] = find(pools, s.Nodes[i].Pool)
 		v.machines[i] = machineOf(&s.Nodes[i])
@@ -106,7 +116,7 @@ func look(s *State) *view {
 	}
 	for k := range s.Pools {
 		v.offers[k] = offerOf(&s.Pools[k])
-		if s.Pools[k].StockOut == "" {
+		if s.Pools[k].StockOut == "" || s.Pools[k].Unknown != "" {
 			v.instances[k] = max(v.instances[k], s.Pools[k].Target)
 		}
 	}

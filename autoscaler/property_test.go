@@ -219,6 +219,9 @@ func TestAPodThatWaitsForAComingNodeBuysNoSecondOne(t *testing.T) {
 		next := carriedOut(s, d)
 		second := autoscaler.Plan(next)
 		for i, o := range second.Orders {
+			if o.Why[0].Rule == autoscaler.MinNodes && s.Pools[i].Group != "" {
+				continue // one that leaves for its own pool's bound is replaced within its group
+			}
 			if o.To > o.From {
 				t.Errorf("pool %s: %d more are bought though %d -> %d was ordered already\n%s\n%s", o.Pool, o.To-o.From, d.Orders[i].From, d.Orders[i].To,
 					scenario.Print(next), autoscaler.Describe(second, true))

@@ -48,6 +48,9 @@ const (
 	PlacementShort  // pods fit nowhere: buy
 	MinNodes        // the least that the pool allows
 	RoomEnough      // all fits on what is there or coming
+	Resumed         // stopped machines before new ones
+	Hedged          // a second machine, as the first may be late and waiting is dear
+	StillShort      // pods have no room, and none is bought here
 	NodeOnItsWay    // a node that is coming holds them; no more is bought
 	ProviderUnknown // unknown figures change nothing
 	NodesLeave      // empty nodes are given back
@@ -67,6 +70,8 @@ const (
 	Underused        // its pods have room elsewhere, and to save it is worth their moves
 	NotWorthMoving   // its pods would cost more to move than it would save
 	NoRoomElsewhere  // its pods have no room on others
+	CheaperKind      // cheaper machines would do for its pods: they are bought first
+	Replaced         // cheaper machines are ready for its pods
 	Expired          // too old: replaced
 	Drifted          // not as its pool says: replaced
 	ReplacementFirst // its pods have no room on ready nodes yet

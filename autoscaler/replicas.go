@@ -98,7 +98,7 @@ func (z *sizer) wake() {
 // than keeping it, once the workload's idle times are known, and until then for a stable window.
 func (z *sizer) zero() {
 	w := z.w
-	if z.replicas > 1 && w.Replicas > 0 {
+	if z.replicas > 1 && w.Replicas > max(1, w.Policy.Min) {
 		return
 	}
 	wait, rule := w.Policy.StableWindow, ZeroWait

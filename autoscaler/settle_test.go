@@ -19,7 +19,7 @@ import (
 func TestConstantDemandSettles(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		if rapid.IntRange(0, 19).Draw(t, "run") < 19 {
-			return // each run is 250 plans: one in twenty is enough
+			return // each run is 350 plans: one in twenty is enough
 		}
 		g := generator{t: t}
 		g.s.Now = time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC)
@@ -39,20 +39,20 @@ func TestConstantDemandSettles(t *testing.T) {
 		loads := rapid.SliceOfN(rapid.IntRange(0, 60), 3, 3).Draw(t, "loads")
 		m := model{s: g.s}
 		late := 0
-		for step := range 250 {
+		for step := range 350 {
 			m.demand(loads)
 			d := autoscaler.Plan(m.s)
 			if found := autoscaler.Check(m.s, d); len(found) > 0 {
 				t.Fatalf("step %d: %v\n%s", step, found, scenario.Print(m.s))
 			}
-			if step > 200 && (slices.ContainsFunc(d.Scales, autoscaler.Scale.Changes) || slices.ContainsFunc(d.Orders, autoscaler.Order.Changes)) {
+			if step > 300 && (slices.ContainsFunc(d.Scales, autoscaler.Scale.Changes) || slices.ContainsFunc(d.Orders, autoscaler.Order.Changes)) {
 				late++
 				t.Logf("step %d:\n%s\n%s", step, autoscaler.Describe(d, true), scenario.Print(m.s))
 			}
 			m.apply(d)
 		}
 		if late > 0 {
-			t.Errorf("%d changes after 200 s of constant demand", late)
+			t.Errorf("%d changes after 300 s of constant demand", late)
 		}
 	})
 }

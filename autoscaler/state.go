@@ -10,12 +10,13 @@ import (
 )
 
 // The ids. A WorkloadID and a PodID are "namespace/name"; a NodeID is the Node's name, or the instance's provider id
-// while there is no Node; a PoolID is the NodePool's name.
+// while there is no Node; a PoolID is the NodePool's name, and of one with several offers that and the offer's.
 type (
 	WorkloadID string
 	PodID      string
 	NodeID     string
 	PoolID     string
+	GroupID    string
 )
 
 // Resources is CPU in millicores, memory in bytes, and pod slots.
@@ -26,6 +27,7 @@ type State struct {
 	Now       time.Time
 	Workloads []Workload
 	Pools     []Pool
+	Groups    []Group
 	Nodes     []Node
 	Pods      []Pod
 	Daemons   []Daemon
@@ -41,6 +43,7 @@ type State struct {
 type Cluster struct {
 	Workloads []Workload
 	Pools     []Pool
+	Groups    []Group
 	Nodes     []Node
 	Pods      []Pod
 	Daemons   []Daemon
@@ -208,9 +211,22 @@ type Namespace struct {
 	Labels fit.Labels
 }
 
-// Pool is machines of one shape that can be bought.
+// Group is pools of which any may do, with bounds for all of them together: what is for sale in several shapes, zones and
+// capacity types is one pool for each, as each has a price, a stock and a lead time of its own.
+type Group struct {
+	ID GroupID
+	// Min and Max bound the nodes of its pools together, which have no least of their own; what is missing to Min is bought
+	// where it costs least.
+	Min, Max int
+	// PriceCap is the most that they together may cost an hour; 0 is no cap.
+	PriceCap float64
+}
+
+// Pool is machines of one shape, in one zone and of one capacity type, that can be bought.
 type Pool struct {
 	ID PoolID
+	// Group, when not empty, is that whose bounds hold beside its own; one that is not in State bounds nothing.
+	Group GroupID
 	// Allocatable, Extended (further resources, by their own names), Labels and Taints are those of a new node.
 	Allocatable Resources
 	Extended    fit.Amounts
@@ -229,6 +245,12 @@ type Pool struct {
 	Weight int
 	// Join is the expected time from the order to a Ready node; Memory fills it with the learned p90.
 	Join time.Duration
+	// Joins are times of that kind, each as likely as the others, so that their spread shows; Memory fills them from those that
+	// were measured. None: nothing is known of it.
+	Joins []time.Duration
+	// Stopped is how many of its machines are stopped: they resume, in Resume as Join tells of new ones, before others are made.
+	Stopped int
+	Resume  time.Duration
 	// IdleAfter is how long a node is empty before it is given back.
 	IdleAfter time.Duration
 	// StockOut, when not empty, is why nothing can be bought here now.
@@ -302,6 +324,8 @@ type Node struct {
 	Draining bool
 	// Keep, when not empty, is why it must not be given back (a do-not-disrupt mark).
 	Keep string
+	// Resuming: a Coming node was stopped before.
+	Resuming bool
 	// Due is when a Coming node is expected to be Ready.
 	Due time.Time
 	// Since is when the instance was created or the order was placed; zero when not known.
@@ -373,4 +397,6 @@ type NodeMemo struct {
 	Leaving LeaveReason
 	// Tried is when it was last looked at whether its pods fit elsewhere.
 	Tried time.Time
+	// ReplaceBy, when not empty, is the pool of a cheaper machine that was then ordered for its pods.
+	ReplaceBy PoolID
 }

@@ -18,10 +18,11 @@ type Provider interface {
 	// Pools tells what can be bought, sorted by ID.
 	Pools(ctx context.Context) ([]Pool, error)
 	// SetTarget says how many instances the pool should have, and returns what stands then. It never ends an instance
-	// that exists: a lower target only forgets what was not started.
+	// that exists: a lower target only forgets what was not started. Stopped instances do not count, and are started again
+	// before others are made.
 	SetTarget(ctx context.Context, c Change) (int, error)
 	// Delete ends the instances named in the change and sets the target in one step. An instance that is gone already
-	// is a success.
+	// is a success. A provider may stop instances instead, as many as it keeps so; one that is stopped already it ends.
 	Delete(ctx context.Context, c Change) (int, error)
 	// List tells what is there, sorted by pool.
 	List(ctx context.Context) ([]PoolState, error)
@@ -89,6 +90,8 @@ const (
 	Running
 	Deleting
 	Failed
+	// Stopped: it does not run and keeps its id.
+	Stopped
 )
 
 // Instance is one machine.
@@ -96,8 +99,9 @@ type Instance struct {
 	// ProviderID equals the Node's spec.providerID.
 	ProviderID string
 	Phase      Phase
-	Created    time.Time
-	// ExpectedReady is the provider's own guess of the time from creation to a Ready node; 0 means none.
+	// Created is when it was made or, if it was stopped since, resumed.
+	Created time.Time
+	// ExpectedReady is the provider's own guess of the time from Created to a Ready node; 0 means none.
 	ExpectedReady time.Duration
 	Message       string
 }

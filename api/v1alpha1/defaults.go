@@ -37,6 +37,9 @@ func (s *NodePoolSpec) Default() {
 	fill(&s.IdleAfter, every(30*time.Second))
 	fill(&s.Disruption.ConsolidateAfter, every(5*time.Minute))
 	fill(&s.Disruption.RepairAfter, every(10*time.Minute))
+	for i := range s.PriceCaps {
+		fill(&s.PriceCaps[i].TimeZone, "UTC")
+	}
 	for i := range s.Disruption.Budgets {
 		fill(&s.Disruption.Budgets[i].TimeZone, "UTC")
 	}

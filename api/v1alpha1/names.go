@@ -30,6 +30,8 @@ const (
 const (
 	// LabelPool is on a node that belongs to a pool; its value is the NodePool's name. Without it a node is not ours.
 	LabelPool = Group + "/pool"
+	// LabelCapacityType says of what a provider sells how it is sold: on-demand, spot.
+	LabelCapacityType = Group + "/capacity-type"
 	// TaintDraining keeps new pods off a node that is being emptied.
 	TaintDraining = Group + "/draining"
 	// AnnotationDrain is on a node that is being emptied: since when and why.

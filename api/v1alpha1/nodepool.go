@@ -5,7 +5,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// NodePool lets Wholescale buy machines of one of the provider's pools. Its nodes carry the label LabelPool.
+// NodePool lets Wholescale buy machines of one of the provider's pools, or of several of which any may do: then those that
+// cost least together are bought. Its nodes carry the label LabelPool.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,shortName=wnp,categories=wholescale
@@ -94,6 +95,14 @@ type NodePoolSpec struct {
 	// +kubebuilder:validation:Maximum=100000000
 	PriceCapPerHour *float64 `json:"priceCapPerHour,omitempty"`
 
+	// Price caps by the clock, beside priceCapPerHour: the lowest that holds now bounds what is bought. Nodes that are there
+	// stay; pods of the lowest priority wait.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	PriceCaps []PriceCap `json:"priceCaps,omitempty"`
+
 	// +optional
 	// +kubebuilder:default={}
 	Disruption Disruption `json:"disruption,omitempty"`
@@ -132,6 +141,36 @@ type Disruption struct {
 	Budgets []Budget `json:"budgets,omitempty"`
 }
 
+// PriceCap is the most that nodes may cost an hour, by the clock.
+type PriceCap struct {
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:ExclusiveMinimum=true
+	// +kubebuilder:validation:Maximum=100000000
+	PerHour float64 `json:"perHour"`
+	// When it begins to hold: five fields as in crontab(5), "0 20 * * *".
+	// +required
+	// +kubebuilder:validation:MinLength=9
+	// +kubebuilder:validation:MaxLength=100
+	Begins string `json:"begins"`
+	// For how long it holds.
+	// +required
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('168h')",message="must be from 1m to 168h"
+	Lasts metav1.Duration `json:"lasts"`
+	// The time zone of begins, as in the IANA list.
+	// +optional
+	// +kubebuilder:default="UTC"
+	// +kubebuilder:validation:MaxLength=64
+	TimeZone string `json:"timeZone,omitempty"`
+}
+
 // Budget is how many nodes may leave at a time.
 type Budget struct {
 	// A number, or a percentage of the pool's nodes, rounded down.
@@ -164,13 +203,52 @@ type Budget struct {
 	TimeZone string `json:"timeZone,omitempty"`
 }
 
-// ProviderRef names what the provider sells.
+// ProviderRef names what the provider sells: one of its pools, or offers.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.pool) != has(self.offers)",message="must have one of pool and offers"
 type ProviderRef struct {
 	// The provider's id of the pool.
-	// +required
+	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	Pool string `json:"pool"`
+	Pool string `json:"pool,omitempty"`
+
+	// Which of the provider's pools may be bought from: those that meet all that is said here, whatever is not said being
+	// met by each. They share this object's bounds and price cap; one that is out of stock is passed over for the next best.
+	// +optional
+	Offers *Offers `json:"offers,omitempty"`
+}
+
+// Offers chooses among the pools that a provider sells.
+type Offers struct {
+	// The provider's ids of pools; one that ends in * is of all that begin so.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	Pools []string `json:"pools,omitempty"`
+	// The provider's names of machines.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	Shapes []string `json:"shapes,omitempty"`
+	// The zones, by the label topology.kubernetes.io/zone of what is sold.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	Zones []string `json:"zones,omitempty"`
+	// The capacity types (on-demand, spot), by the label LabelCapacityType or karpenter.sh/capacity-type of what is sold.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	CapacityTypes []string `json:"capacityTypes,omitempty"`
 }
 
 // Bounds is how many nodes there may be.

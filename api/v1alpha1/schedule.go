@@ -74,6 +74,22 @@ func (b *Budget) Holds(now time.Time) bool {
 	return ok && !now.Before(p.From) && now.Before(p.Until)
 }
 
+func (c *PriceCap) floor() *Floor {
+	return &Floor{Begins: c.Begins, TimeZone: c.TimeZone, Lasts: c.Lasts}
+}
+
+// LowestCap is the lowest of a cap that always holds and of those that hold at now; 0 is no cap.
+func LowestCap(always float64, caps []PriceCap, now time.Time) float64 {
+	lowest := always
+	for i := range caps {
+		p, ok := caps[i].floor().Next(now)
+		if ok && !now.Before(p.From) && now.Before(p.Until) && (lowest == 0 || caps[i].PerHour < lowest) {
+			lowest = caps[i].PerHour
+		}
+	}
+	return lowest
+}
+
 // Of is how many nodes the budget lets leave of a pool of so many; false when it cannot be read.
 func (b *Budget) Of(nodes int) (int, bool) {
 	text, percent := strings.CutSuffix(b.Nodes, "%")

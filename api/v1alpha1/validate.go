@@ -141,8 +141,8 @@ func (p *NodePool) Validate() field.ErrorList {
 	if len(p.Name) > validation.LabelValueMaxLength {
 		errs = append(errs, field.TooLong(field.NewPath("metadata", "name"), p.Name, validation.LabelValueMaxLength))
 	}
-	if s.Provider.Pool == "" {
-		errs = append(errs, field.Required(at.Child("provider", "pool"), "is the provider's id of the pool"))
+	if (s.Provider.Pool == "") == (s.Provider.Offers == nil) {
+		errs = append(errs, field.Required(at.Child("provider", "pool"), "must have one of pool and offers: the provider's id of a pool, or which of its pools may be bought from"))
 	}
 	errs = append(errs, count(at.Child("nodes", "min"), &s.Nodes.Min, 0, 15000)...)
 	errs = append(errs, count(at.Child("nodes", "max"), &s.Nodes.Max, 0, 15000)...)
@@ -164,7 +164,22 @@ func (p *NodePool) Validate() field.ErrorList {
 	errs = append(errs, between(at.Child("join"), s.Join, 0, time.Hour)...)
 	errs = append(errs, between(at.Child("idleAfter"), s.IdleAfter, 0, 24*time.Hour)...)
 	errs = append(errs, within(at.Child("priceCapPerHour"), s.PriceCapPerHour, above(0), 1e8)...)
+	errs = append(errs, ValidateCaps(at.Child("priceCaps"), s.PriceCaps)...)
 	return append(errs, s.Disruption.validate(at.Child("disruption"))...)
+}
+
+// ValidateCaps names what is wrong with price caps.
+func ValidateCaps(at *field.Path, caps []PriceCap) field.ErrorList {
+	var errs field.ErrorList
+	for i := range caps {
+		c, at := &caps[i], at.Index(i)
+		errs = append(errs, within(at.Child("perHour"), &c.PerHour, above(0), 1e8)...)
+		errs = append(errs, between(at.Child("lasts"), &c.Lasts, time.Minute, 168*time.Hour)...)
+		if _, err := c.floor().schedule(); err != nil {
+			errs = append(errs, field.Invalid(at.Child("begins"), c.Begins, err.Error()))
+		}
+	}
+	return errs
 }
 
 func (d *Disruption) validate(at *field.Path) field.ErrorList {

@@ -31,6 +31,8 @@ const (
 	Instance_PHASE_RUNNING     Instance_Phase = 2
 	Instance_PHASE_DELETING    Instance_Phase = 3
 	Instance_PHASE_FAILED      Instance_Phase = 4
+	// Stopped: it does not run, keeps its id, and is started again before another one is made.
+	Instance_PHASE_STOPPED Instance_Phase = 5
 )
 
 // Enum value maps for Instance_Phase.
@@ -41,6 +43,7 @@ var (
 		2: "PHASE_RUNNING",
 		3: "PHASE_DELETING",
 		4: "PHASE_FAILED",
+		5: "PHASE_STOPPED",
 	}
 	Instance_Phase_value = map[string]int32{
 		"PHASE_UNSPECIFIED": 0,
@@ -48,6 +51,7 @@ var (
 		"PHASE_RUNNING":     2,
 		"PHASE_DELETING":    3,
 		"PHASE_FAILED":      4,
+		"PHASE_STOPPED":     5,
 	}
 )
 
@@ -945,9 +949,10 @@ func (x *StockOut) GetReason() string {
 type Instance struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// provider_id equals the Node's spec.providerID.
-	ProviderId string                 `protobuf:"bytes,1,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
-	Phase      Instance_Phase         `protobuf:"varint,2,opt,name=phase,proto3,enum=wholescale.wire.v1.Instance_Phase" json:"phase,omitempty"`
-	Created    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created,proto3" json:"created,omitempty"`
+	ProviderId string         `protobuf:"bytes,1,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
+	Phase      Instance_Phase `protobuf:"varint,2,opt,name=phase,proto3,enum=wholescale.wire.v1.Instance_Phase" json:"phase,omitempty"`
+	// created is when it was made or, if it was stopped since, resumed.
+	Created *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created,proto3" json:"created,omitempty"`
 	// expected_ready is the provider's own guess of how long from creation to Ready; absent means none.
 	ExpectedReady *durationpb.Duration `protobuf:"bytes,4,opt,name=expected_ready,json=expectedReady,proto3" json:"expected_ready,omitempty"`
 	Message       string               `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
@@ -1080,20 +1085,21 @@ const file_provider_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"T\n" +
 	"\bStockOut\x120\n" +
 	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xe4\x02\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xf7\x02\n" +
 	"\bInstance\x12\x1f\n" +
 	"\vprovider_id\x18\x01 \x01(\tR\n" +
 	"providerId\x128\n" +
 	"\x05phase\x18\x02 \x01(\x0e2\".wholescale.wire.v1.Instance.PhaseR\x05phase\x124\n" +
 	"\acreated\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12@\n" +
 	"\x0eexpected_ready\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\rexpectedReady\x12\x18\n" +
-	"\amessage\x18\x05 \x01(\tR\amessage\"k\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\"~\n" +
 	"\x05Phase\x12\x15\n" +
 	"\x11PHASE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0ePHASE_CREATING\x10\x01\x12\x11\n" +
 	"\rPHASE_RUNNING\x10\x02\x12\x12\n" +
 	"\x0ePHASE_DELETING\x10\x03\x12\x10\n" +
-	"\fPHASE_FAILED\x10\x042\xce\x02\n" +
+	"\fPHASE_FAILED\x10\x04\x12\x11\n" +
+	"\rPHASE_STOPPED\x10\x052\xce\x02\n" +
 	"\bProvider\x12L\n" +
 	"\x05Pools\x12 .wholescale.wire.v1.PoolsRequest\x1a!.wholescale.wire.v1.PoolsResponse\x12X\n" +
 	"\tSetTarget\x12$.wholescale.wire.v1.SetTargetRequest\x1a%.wholescale.wire.v1.SetTargetResponse\x12O\n" +

@@ -36,10 +36,11 @@ const (
 type ProviderClient interface {
 	// Pools tells what can be bought.
 	Pools(ctx context.Context, in *PoolsRequest, opts ...grpc.CallOption) (*PoolsResponse, error)
-	// SetTarget says how many instances a pool should have. It never ends an instance that exists: a lower target only
+	// SetTarget says how many instances a pool should have, stopped ones not counted; those resume before others are made. It never ends an instance that exists: a lower target only
 	// forgets what has not been started.
 	SetTarget(ctx context.Context, in *SetTargetRequest, opts ...grpc.CallOption) (*SetTargetResponse, error)
-	// Delete ends the named instances and sets the target in one step. An instance that is gone is a success.
+	// Delete ends the named instances and sets the target in one step. An instance that is gone is a success. A provider may
+	// stop instances instead and list them as stopped; one that is stopped already, it ends.
 	Delete(ctx context.Context, in *DeleteRequest, opts ...grpc.CallOption) (*DeleteResponse, error)
 	// List tells what is there, pool by pool. What could not be learned is said to be unknown; it is never a number.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
@@ -104,10 +105,11 @@ func (c *providerClient) List(ctx context.Context, in *ListRequest, opts ...grpc
 type ProviderServer interface {
 	// Pools tells what can be bought.
 	Pools(context.Context, *PoolsRequest) (*PoolsResponse, error)
-	// SetTarget says how many instances a pool should have. It never ends an instance that exists: a lower target only
+	// SetTarget says how many instances a pool should have, stopped ones not counted; those resume before others are made. It never ends an instance that exists: a lower target only
 	// forgets what has not been started.
 	SetTarget(context.Context, *SetTargetRequest) (*SetTargetResponse, error)
-	// Delete ends the named instances and sets the target in one step. An instance that is gone is a success.
+	// Delete ends the named instances and sets the target in one step. An instance that is gone is a success. A provider may
+	// stop instances instead and list them as stopped; one that is stopped already, it ends.
 	Delete(context.Context, *DeleteRequest) (*DeleteResponse, error)
 	// List tells what is there, pool by pool. What could not be learned is said to be unknown; it is never a number.
 	List(context.Context, *ListRequest) (*ListResponse, error)

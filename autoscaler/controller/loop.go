@@ -7,21 +7,23 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/wholescale/wholescale/api/v1alpha1"
 	"github.com/wholescale/wholescale/autoscaler"
 	"github.com/wholescale/wholescale/autoscaler/scenario"
 )
 
 // loop is the one place where decisions are made: it owns the Memory, and it alone calls Plan.
 type loop struct {
-	priceCap float64 // an hour, of all pools; 0 is none
-	world    *world
-	pools    *pools
-	link     *link
-	actor    *actor
-	tell     *teller
-	metrics  *metrics
-	log      *zap.Logger
-	reports  <-chan autoscaler.Observation
+	priceCap  float64 // an hour, of all pools; 0 is none
+	priceCaps []v1alpha1.PriceCap
+	world     *world
+	pools     *pools
+	link      *link
+	actor     *actor
+	tell      *teller
+	metrics   *metrics
+	log       *zap.Logger
+	reports   <-chan autoscaler.Observation
 	// decisions is told of each decision that is carried out.
 	decisions *decisions
 
@@ -92,9 +94,13 @@ func (l *loop) plan(cause string, observed time.Time) {
 	now := time.Now()
 	defer func() { l.pace.planned(now, time.Now()) }()
 	pic := look(l.world, l.pools, l.actor.written, now)
-	pic.cluster.PriceCap = l.priceCap
+	pic.cluster.PriceCap = v1alpha1.LowestCap(l.priceCap, l.priceCaps, now)
 	for _, j := range pic.joins {
-		l.memory.Joined(j.pool, j.took)
+		if j.resumed {
+			l.memory.Resumed(j.pool, j.took)
+		} else {
+			l.memory.Joined(j.pool, j.took)
+		}
 	}
 	l.measureStarts(pic, now)
 	s := l.memory.State(now, pic.cluster)

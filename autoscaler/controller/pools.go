@@ -46,7 +46,12 @@ type pools struct {
 	ended    map[string]bool // provider ids that the provider was told to end
 	coming   map[string]bool // provider ids that were seen before they were a Ready node
 	joined   map[string]bool // provider ids that were a Ready node once
+	resting  map[string]bool // provider ids that were stopped and have not been a Ready node since
 	again    chan struct{}
+	// chosen are, by NodePool with offers, the provider's pools that it has chosen; resolved is each pool of the last view's
+	// with its NodePool, as far as acting needs it: with one pool of the provider's.
+	chosen   map[string]map[string]bool
+	resolved map[autoscaler.PoolID]*v1alpha1.NodePool
 }
 
 type poolState struct {
@@ -68,7 +73,7 @@ type stockOut struct {
 func newPools(p cloudprovider.Provider, log *zap.Logger, nudge func()) *pools {
 	return &pools{
 		provider: p, log: log, nudge: nudge, offers: map[string]cloudprovider.Pool{}, states: map[string]poolState{},
-		asked: map[string]ask{}, stockOut: map[string]stockOut{}, ended: map[string]bool{}, coming: map[string]bool{}, joined: map[string]bool{}, again: make(chan struct{}, 1),
+		asked: map[string]ask{}, stockOut: map[string]stockOut{}, ended: map[string]bool{}, coming: map[string]bool{}, joined: map[string]bool{}, resting: map[string]bool{}, again: make(chan struct{}, 1), chosen: map[string]map[string]bool{},
 		failure: "the provider has not answered yet",
 	}
 }
@@ -128,6 +133,7 @@ func (p *pools) ask(ctx context.Context) {
 		changed = changed || differs(p.states[s.ID].PoolState, s)
 		p.states[s.ID] = poolState{PoolState: s, at: at}
 		p.noteStock(s, at)
+		p.noteStopped(s)
 	}
 	p.forget()
 	if changed {
@@ -146,7 +152,7 @@ func (p *pools) forget() {
 			listed[i.ProviderID] = true
 		}
 	}
-	for _, m := range []map[string]bool{p.ended, p.coming, p.joined} {
+	for _, m := range []map[string]bool{p.ended, p.coming, p.joined, p.resting} {
 		maps.DeleteFunc(m, func(id string, _ bool) bool { return !listed[id] })
 	}
 }
@@ -156,6 +162,21 @@ func differs(a, b cloudprovider.PoolState) bool {
 		return true
 	}
 	return a.Known.Target != b.Known.Target || !slices.Equal(a.Known.Instances, b.Known.Instances)
+}
+
+// noteStopped: who is stopped begins anew as a machine that is coming.
+func (p *pools) noteStopped(s cloudprovider.PoolState) {
+	if s.Known == nil {
+		return
+	}
+	for _, i := range s.Known.Instances {
+		if i.Phase == cloudprovider.Stopped {
+			p.resting[i.ProviderID] = true
+			for _, m := range []map[string]bool{p.ended, p.coming, p.joined} {
+				delete(m, i.ProviderID)
+			}
+		}
+	}
 }
 
 // noteStock remembers that a pool ran out of stock, from the last time that it did.
@@ -175,11 +196,11 @@ func (p *pools) pause() time.Duration {
 			continue
 		}
 		for _, i := range s.Known.Instances {
-			if i.Phase != cloudprovider.Running {
+			if i.Phase != cloudprovider.Running && i.Phase != cloudprovider.Stopped {
 				return listSoon
 			}
 		}
-		if s.Known.Target != len(s.Known.Instances) {
+		if s.Known.Target != len(s.Known.Instances)-stopped(s.Known) {
 			return listSoon
 		}
 	}
@@ -211,10 +232,15 @@ func (p *pools) view(now time.Time, objects map[string]*v1alpha1.NodePool, nodes
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	seen := map[string]bool{}
-	for _, name := range slices.Sorted(maps.Keys(objects)) {
-		object := objects[name]
-		id := object.Spec.Provider.Pool
+	p.resolved = make(map[autoscaler.PoolID]*v1alpha1.NodePool, len(objects))
+	maps.DeleteFunc(p.chosen, func(name string, _ map[string]bool) bool { return objects[name] == nil })
+	for _, o := range p.offered(objects) {
+		object, id := o.object, o.object.Spec.Provider.Pool
 		pool := p.pool(now, object)
+		if o.group {
+			inGroup(&pool, id)
+		}
+		p.resolved[pool.ID] = object
 		if seen[id] {
 			pool.Unknown = "another NodePool uses the provider's pool " + strconv.Quote(id)
 		}
@@ -236,6 +262,8 @@ func (p *pools) view(now time.Time, objects map[string]*v1alpha1.NodePool, nodes
 type join struct {
 	pool autoscaler.PoolID
 	took time.Duration
+	// resumed: it was stopped before.
+	resumed bool
 }
 
 func (p *pools) pool(now time.Time, object *v1alpha1.NodePool) autoscaler.Pool {
@@ -271,9 +299,7 @@ func (p *pools) pool(now time.Time, object *v1alpha1.NodePool) autoscaler.Pool {
 	if s.PricePerHour != nil {
 		pool.PricePerHour = *s.PricePerHour
 	}
-	if s.PriceCapPerHour != nil {
-		pool.PriceCap = *s.PriceCapPerHour
-	}
+	pool.PriceCap = priceCap(&s, now)
 	pool.Disruption = disruption(&s.Disruption, now, p.standing(s.Provider.Pool))
 	pool.Unknown = p.unknown(now, s.Provider.Pool, known)
 	if pool.Min > pool.Max {
@@ -306,7 +332,11 @@ func (p *pools) unknown(now time.Time, id string, offered bool) string {
 
 // machines are a pool's nodes: instances with and without a Node, and those that were ordered and are not listed yet.
 func (p *pools) machines(now time.Time, pool *autoscaler.Pool, state poolState, nodes map[string]*nodeRecord) (list []autoscaler.Node, joins []join) {
+	pool.Stopped = stopped(state.Known)
 	for _, i := range state.Known.Instances {
+		if i.Phase == cloudprovider.Stopped {
+			continue
+		}
 		n := autoscaler.Node{
 			ID: autoscaler.NodeID(i.ProviderID), Phase: autoscaler.Coming, Allocatable: pool.Allocatable,
 			Labels: pool.Labels, Taints: pool.Taints,
@@ -322,10 +352,12 @@ func (p *pools) machines(now time.Time, pool *autoscaler.Pool, state poolState, 
 		case n.Phase == autoscaler.Ready && !p.joined[i.ProviderID]:
 			p.joined[i.ProviderID] = true
 			if p.coming[i.ProviderID] {
-				joins = append(joins, join{pool: pool.ID, took: now.Sub(i.Created)})
+				joins = append(joins, join{pool: pool.ID, took: now.Sub(i.Created), resumed: p.resting[i.ProviderID]})
 			}
+			delete(p.resting, i.ProviderID)
 		}
 		n.Pool, n.Instance, n.Since = pool.ID, i.ProviderID, i.Created
+		n.Resuming = n.Phase == autoscaler.Coming && p.resting[i.ProviderID]
 		if r != nil && now.Sub(i.Created) >= driftAfter {
 			n.Drifted = drift(p.offers[state.ID].Labels, r)
 		}
@@ -407,9 +439,18 @@ func disruption(d *v1alpha1.Disruption, now time.Time, nodes int) autoscaler.Dis
 // standing is how many instances the provider listed last.
 func (p *pools) standing(id string) int {
 	if k := p.states[id].Known; k != nil {
-		return len(k.Instances)
+		return len(k.Instances) - stopped(k)
 	}
 	return 0
+}
+
+func stopped(k *cloudprovider.Known) (n int) {
+	for i := range k.Instances {
+		if k.Instances[i].Phase == cloudprovider.Stopped {
+			n++
+		}
+	}
+	return n
 }
 
 // nodePhase tells a node that has not been ready yet from one that is not ready any more. Of an old one that this process

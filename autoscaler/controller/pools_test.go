@@ -213,3 +213,37 @@ func TestAnEndedMachineIsNoneOfThoseOrdered(t *testing.T) {
 		t.Errorf("%+v: the ended one leaves, and the ordered one is coming", machines)
 	}
 }
+
+// TestAStoppedMachineIsNoNodeUntilItResumes: one that was told to end and is stopped counts as standby, and is one that is
+// coming, of its own kind, when it resumes.
+func TestAStoppedMachineIsNoNodeUntilItResumes(t *testing.T) {
+	s := &seller{}
+	p := sold(s)
+	now := time.Now()
+	at := cloudprovider.Instance{ProviderID: "i1", Phase: cloudprovider.Running, Created: now.Add(-time.Hour)}
+	s.has(1, at)
+	p.ask(t.Context())
+	nodes := map[string]*nodeRecord{"i1": {Node: autoscaler.Node{ID: "n1"}, providerID: "i1", ready: true}}
+	p.view(now, nodePools("a"), nodes)
+	p.acknowledged("m", 0, []string{"i1"})
+	at.Phase = cloudprovider.Stopped
+	s.has(0, at)
+	p.ask(t.Context())
+	list, machines, _ := p.view(now, nodePools("a"), nil)
+	if len(machines) != 0 || list[0].Stopped != 1 || list[0].Target != 0 {
+		t.Errorf("stopped: %+v, %+v", machines, list[0])
+	}
+	at.Phase, at.Created = cloudprovider.Creating, now
+	s.has(1, at)
+	p.ask(t.Context())
+	nodes["i1"].ready = false
+	_, machines, _ = p.view(now, nodePools("a"), nodes)
+	if len(machines) != 1 || machines[0].Phase != autoscaler.Coming || !machines[0].Resuming {
+		t.Errorf("resuming: %+v", machines)
+	}
+	nodes["i1"].ready = true
+	_, machines, joins := p.view(now.Add(3*time.Second), nodePools("a"), nodes)
+	if len(machines) != 1 || machines[0].Phase != autoscaler.Ready || machines[0].Resuming || len(joins) != 1 || !joins[0].resumed || joins[0].took != 3*time.Second {
+		t.Errorf("resumed: %+v, %+v", machines, joins)
+	}
+}

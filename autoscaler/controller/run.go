@@ -19,12 +19,14 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 
+	"github.com/wholescale/wholescale/api/v1alpha1"
 	"github.com/wholescale/wholescale/api/wire"
 	"github.com/wholescale/wholescale/autoscaler"
 	"github.com/wholescale/wholescale/cloudprovider"
@@ -52,7 +54,9 @@ type Config struct {
 	LeaseDuration time.Duration
 	// PriceCap is the most that all pools together may cost an hour; 0 is no cap.
 	PriceCap float64
-	Log      *zap.Logger
+	// PriceCaps are caps by the clock beside it: the lowest that holds now.
+	PriceCaps []v1alpha1.PriceCap
+	Log       *zap.Logger
 }
 
 // Validate fills defaults in and names the field that is wrong.
@@ -68,6 +72,9 @@ func (c *Config) Validate() error {
 		return errors.New("controller: Name is missing")
 	case !(c.PriceCap >= 0 && c.PriceCap <= 1e9):
 		return fmt.Errorf("controller: PriceCap is %v; it must be from 0, for no cap, to 1e9 an hour", c.PriceCap)
+	}
+	if errs := v1alpha1.ValidateCaps(field.NewPath("PriceCaps"), c.PriceCaps); len(errs) > 0 {
+		return fmt.Errorf("controller: %w", errs.ToAggregate())
 	}
 	if c.Admin == "" {
 		c.Admin = "127.0.0.1:9091"
@@ -167,7 +174,7 @@ func (p *process) govern(ctx context.Context, lead leadership) error {
 	tell := &teller{events: recorder, client: p.dynamic, tasks: work, sent: map[string]sentStatus{}, said: map[string]string{}}
 	pools := newPools(c.Provider, c.Log, p.world.nudge)
 	l := &loop{
-		world: p.world, pools: pools, link: link, tell: tell, metrics: m, log: c.Log, reports: reports, decisions: p.decisions, priceCap: c.PriceCap,
+		world: p.world, pools: pools, link: link, tell: tell, metrics: m, log: c.Log, reports: reports, decisions: p.decisions, priceCap: c.PriceCap, priceCaps: c.PriceCaps,
 		memory: autoscaler.NewMemory(),
 		queued: map[string]map[autoscaler.WorkloadID]int{}, starting: map[autoscaler.PodID]time.Time{},
 		actor: &actor{

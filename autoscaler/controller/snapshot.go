@@ -68,9 +68,8 @@ func (pic *picture) addNodes(w *world, p *pools, now time.Time) {
 	}
 	var machines []autoscaler.Node
 	pic.cluster.Pools, machines, pic.joins = p.view(now, w.pools, byProvider)
-	for _, pool := range w.pools {
-		pic.pools[autoscaler.PoolID(pool.Name)] = pool
-	}
+	pic.cluster.Groups = groups(now, w.pools)
+	pic.pools = p.resolved // made by this view
 	ours := make(map[autoscaler.NodeID]bool, len(machines))
 	for _, n := range machines {
 		ours[n.ID] = true
@@ -89,7 +88,7 @@ func (pic *picture) addNodes(w *world, p *pools, now time.Time) {
 			n.Phase = autoscaler.Ready
 		}
 		pic.cluster.Nodes = append(pic.cluster.Nodes, n)
-		if r.poolLabel != "" && r.providerID != "" && known && !r.ready && pic.pools[autoscaler.PoolID(r.poolLabel)] != nil {
+		if r.poolLabel != "" && r.providerID != "" && known && !r.ready && w.pools[r.poolLabel] != nil {
 			pic.orphans = append(pic.orphans, name)
 		}
 	}

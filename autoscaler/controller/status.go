@@ -94,9 +94,7 @@ func (t *teller) report(pic *picture, s autoscaler.State, d autoscaler.Decision)
 		t.write(v1alpha1.PodAutoscalers, a.object.Namespace, a.object.Name, status, status.Reason, status.Conditions)
 	}
 	t.forget(len(pic.adopted) + len(d.Orders))
-	for i := range d.Orders {
-		t.reportPool(pic.pools[d.Orders[i].Pool], &s, &s.Pools[i], &d.Orders[i])
-	}
+	t.reportPools(pic, &s, &d)
 }
 
 // once says in an Event why a workload is not scaled or its requests are refused, when the reason is a new one.

@@ -33,6 +33,23 @@ func (d *Durations) Add(sample time.Duration) {
 // Count is the number of samples that count now.
 func (d *Durations) Count() int { return len(d.samples) }
 
+// spreadOver is how many times tell a distribution, spreadFrom the samples without which it is not known.
+const spreadOver, spreadFrom = 10, 8
+
+// Spread is the samples as a few times, each as likely as the others, rising; none with too few samples.
+func (d *Durations) Spread() []time.Duration {
+	if d == nil || len(d.samples) < spreadFrom {
+		return nil
+	}
+	sorted := slices.Clone(d.samples)
+	slices.Sort(sorted)
+	times := make([]time.Duration, spreadOver)
+	for i := range times {
+		times[i] = sorted[(2*i+1)*len(sorted)/(2*spreadOver)]
+	}
+	return times
+}
+
 // Quantile is the smallest sample that at least q (0 < q <= 1) of the samples do not exceed, or prior without samples.
 func (d *Durations) Quantile(q float64, prior time.Duration) time.Duration {
 	if len(d.samples) == 0 {

@@ -311,6 +311,8 @@ func (s *solver) findSale(weight int) {
 			s.sale = append(s.sale, i)
 		}
 	}
+	// Offers of one shape in several zones are one to pods that may be in all of them: the cheapest stands for it.
+	slices.SortStableFunc(s.sale, func(a, b int) int { return cmp.Compare(s.p.Offers[a].Price, s.p.Offers[b].Price) })
 }
 
 func (s *solver) remaining(groups []int) int {

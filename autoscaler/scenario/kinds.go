@@ -23,6 +23,9 @@ func (b *builder) pool(r *record) error {
 		Extended:    field(r, "more", nil, parseAmounts), Labels: r.labels("labels"), Taints: r.taints(), PriceCap: r.amount("price-cap", 0),
 		Target: r.count("target", -1), PricePerHour: r.float("price", 0), Weight: r.int("weight", 0),
 		Join: r.duration("join", time.Minute), IdleAfter: r.duration("idle", 30*time.Second),
+		Stopped: r.count("stopped", 0), Resume: r.duration("resume", 0),
+		Joins:   field(r, "joins", nil, parseDurations),
+		Group:   autoscaler.GroupID(r.text("group")),
 		Unknown: r.text("unknown"), StockOut: r.text("stock-out"),
 	}
 	p.Disruption = autoscaler.Disruption{
@@ -33,10 +36,23 @@ func (b *builder) pool(r *record) error {
 	if p.Min > p.Max {
 		return fmt.Errorf("its least of %d nodes is above its most, %d", p.Min, p.Max)
 	}
+	if p.Group != "" && p.Min > 0 {
+		return errors.New("a pool of a group has no least of its own")
+	}
 	b.pools[r.name] = len(b.s.Pools)
 	b.untold = append(b.untold, p.Target < 0)
 	p.Target = max(p.Target, 0)
 	b.s.Pools = append(b.s.Pools, p)
+	return nil
+}
+
+func (b *builder) group(r *record) error {
+	g := autoscaler.Group{ID: autoscaler.GroupID(r.name), PriceCap: r.amount("price-cap", 0)}
+	g.Min, g.Max = r.bounds("nodes", pair{0, 10}, mostNodes)
+	if g.Min > g.Max {
+		return fmt.Errorf("its least of %d nodes is above its most, %d", g.Min, g.Max)
+	}
+	b.s.Groups = append(b.s.Groups, g)
 	return nil
 }
 
@@ -71,6 +87,8 @@ func (b *builder) node(r *record) error {
 		switch word {
 		case "cordoned":
 			n.Cordoned = true
+		case "resuming":
+			n.Resuming = true
 		case "draining":
 			n.Draining = true
 		default:
@@ -107,6 +125,22 @@ func parseBudgets(s string) (list []autoscaler.Budget, err error) {
 	}
 	return list, nil
 }
+
+// parseDurations reads "20s,5m" as times, rising.
+func parseDurations(s string) (list []time.Duration, err error) {
+	for _, part := range strings.Split(s, ",") {
+		d, err := time.ParseDuration(part)
+		if err != nil || d < 0 || d > 24*time.Hour || len(list) == mostJoins {
+			return nil, fmt.Errorf("not up to %d times such as 20s,5m", mostJoins)
+		}
+		list = append(list, d)
+	}
+	slices.Sort(list)
+	return list, nil
+}
+
+// mostJoins bounds the times of a pool: each is held against each of another's.
+const mostJoins = 64
 
 func parsePhase(word string) (autoscaler.Phase, error) {
 	for p := autoscaler.Coming; p <= autoscaler.Leaving; p++ {

@@ -16,6 +16,9 @@ import (
 func Print(s autoscaler.State) string {
 	var p printer
 	p.line("now %s", stamp(s.Now))
+	for _, g := range s.Groups {
+		p.line("group %s nodes=%d..%d%s", g.ID, g.Min, g.Max, floatField("price-cap", g.PriceCap))
+	}
 	for _, pool := range s.Pools {
 		p.pool(pool)
 	}
@@ -52,7 +55,7 @@ func Print(s autoscaler.State) string {
 		p.line("memo %s%s%s%s%s%s%s%s%s", m.ID, timeField("lowered", m.Lowered), timeField("raised", m.Raised), timeField("changed", m.Changed), timeField("ramp-at", m.RampAt), intField("ramp-from", m.RampFrom), timeField("panic", m.PanicSince), intField("replicas", m.PanicReplicas), textField("peaks", strings.Join(peaks, ",")))
 	}
 	for _, m := range s.Memo.Nodes {
-		p.line("node-memo %s%s%s%s%s", m.ID, timeField("since", m.EmptySince), timeField("unready", m.UnreadySince), textField("leaving", string(m.Leaving)), timeField("tried", m.Tried))
+		p.line("node-memo %s%s%s%s%s%s", m.ID, timeField("since", m.EmptySince), timeField("unready", m.UnreadySince), textField("leaving", string(m.Leaving)), timeField("tried", m.Tried), textField("replace-by", string(m.ReplaceBy)))
 	}
 	for _, b := range s.Memo.Bought {
 		machines := make([]string, len(b.Machines))
@@ -73,9 +76,25 @@ type printer struct{ strings.Builder }
 func (p *printer) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
 
 func (p *printer) pool(v autoscaler.Pool) {
-	p.line("pool %s%s%s nodes=%d..%d target=%d%s%s%s join=%s idle=%s%s%s%s%s%s", v.ID, resourceFields(v.Allocatable), moreField(v.Extended), v.Min, v.Max, v.Target,
+	p.line("pool %s%s%s%s nodes=%d..%d target=%d%s%s%s join=%s idle=%s%s%s%s%s%s", v.ID, textField("group", string(v.Group)), resourceFields(v.Allocatable), moreField(v.Extended), v.Min, v.Max, v.Target,
 		floatField("price", v.PricePerHour), floatField("price-cap", v.PriceCap), intField("weight", v.Weight), v.Join, v.IdleAfter,
-		labelField("labels", v.Labels), taintField(v.Taints), textField("unknown", v.Unknown), textField("stock-out", v.StockOut), disruptionFields(v.Disruption))
+		labelField("labels", v.Labels), taintField(v.Taints), textField("unknown", v.Unknown), textField("stock-out", v.StockOut), disruptionFields(v.Disruption)+joinsField(v.Joins)+standbyFields(v))
+}
+
+func standbyFields(v autoscaler.Pool) string {
+	text := intField("stopped", v.Stopped)
+	if v.Resume > 0 {
+		text += " resume=" + v.Resume.String()
+	}
+	return text
+}
+
+func joinsField(joins []time.Duration) string {
+	parts := make([]string, len(joins))
+	for i, d := range joins {
+		parts[i] = d.String()
+	}
+	return textField("joins", strings.Join(parts, ","))
 }
 
 func disruptionFields(d autoscaler.Disruption) string {
@@ -102,6 +121,9 @@ func (p *printer) node(v autoscaler.Node, pools []autoscaler.Pool) {
 	phase := v.Phase.String()
 	if v.Cordoned {
 		phase += ",cordoned"
+	}
+	if v.Resuming {
+		phase += ",resuming"
 	}
 	if v.Draining {
 		phase += ",draining"

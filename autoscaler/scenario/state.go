@@ -38,7 +38,7 @@ func (s *Scenario) Add(text string) error {
 	return nil
 }
 
-var kinds = []string{"now", "pool", "node", "workload", "demand", "signal", "floor", "daemon", "buffer", "pod", "namespace", "price-cap", "memo", "node-memo", "bought"}
+var kinds = []string{"now", "group", "pool", "node", "workload", "demand", "signal", "floor", "daemon", "buffer", "pod", "namespace", "price-cap", "memo", "node-memo", "bought"}
 
 func (s *Scenario) put(r *record) error {
 	if r.kind == "gone" {
@@ -120,6 +120,7 @@ func (b *builder) sort() {
 	slices.SortFunc(s.Pods, func(a, b autoscaler.Pod) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	slices.SortFunc(s.Daemons, func(a, b autoscaler.Daemon) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(s.Buffers, func(a, b autoscaler.Buffer) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(s.Groups, func(a, b autoscaler.Group) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	slices.SortFunc(s.Namespaces, func(a, b autoscaler.Namespace) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Memo.Workloads, func(a, b autoscaler.WorkloadMemo) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	slices.SortFunc(s.Memo.Bought, func(a, b autoscaler.Bought) int { return strings.Compare(string(a.Pool), string(b.Pool)) })
@@ -152,6 +153,8 @@ func (b *builder) add(r *record) error {
 		t, err := parseTime(r.name)
 		b.s.Now = t
 		return err
+	case "group":
+		return b.group(r)
 	case "pool":
 		return b.pool(r)
 	case "node":
@@ -184,6 +187,7 @@ func (b *builder) add(r *record) error {
 		b.s.Memo.Nodes = append(b.s.Memo.Nodes, autoscaler.NodeMemo{
 			ID: autoscaler.NodeID(r.name), EmptySince: r.time("since"), UnreadySince: r.time("unready"),
 			Leaving: autoscaler.LeaveReason(r.text("leaving")), Tried: r.time("tried"),
+			ReplaceBy: autoscaler.PoolID(r.text("replace-by")),
 		})
 	}
 	return nil

@@ -19,6 +19,8 @@ import (
 type Fixture struct {
 	// Pool has no instance, a target of 0, and Max from 3 to 1000.
 	Pool string
+	// Standby is another pool of that kind, which keeps one machine stopped that is ended. Empty: its case is skipped.
+	Standby string
 	// Restart ends the provider and opens it again on the same state. Nil: the restart cases are skipped.
 	Restart func(t *testing.T) cloudprovider.Provider
 }
@@ -46,6 +48,7 @@ func Test(t *testing.T, open func(*testing.T) (cloudprovider.Provider, Fixture))
 		{"a context that has ended", (*run).deadline},
 		{"concurrent targets end at one of them", (*run).concurrent},
 		{"provider ids are never used again", (*run).idsAreFresh},
+		{"a stopped instance resumes first", (*run).standby},
 		{"a restart forgets nothing", (*run).restart},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -116,7 +119,7 @@ func (r *run) state() cloudprovider.Known {
 	return cloudprovider.Known{}
 }
 
-// ids are the instances that are not on their way out.
+// ids are the instances that are neither stopped nor on their way out.
 func (r *run) ids() []string {
 	r.Helper()
 	var ids []string
@@ -124,7 +127,7 @@ func (r *run) ids() []string {
 		if i.Phase == cloudprovider.Failed {
 			r.Fatalf("instance %s failed: %s", i.ProviderID, i.Message)
 		}
-		if i.Phase != cloudprovider.Deleting {
+		if i.Phase != cloudprovider.Deleting && i.Phase != cloudprovider.Stopped {
 			ids = append(ids, i.ProviderID)
 		}
 	}
@@ -356,6 +359,83 @@ func (r *run) idsAreFresh() {
 		}
 		r.end(r.change(0, ids...))
 		r.await(0)
+	}
+}
+
+// standby: of two machines that are ended one is stopped; it resumes under its id before another is made, and ends when it is
+// ended while it is stopped.
+func (r *run) standby() {
+	if r.f.Standby == "" {
+		r.Skip("the provider stops no machines")
+	}
+	r.f.Pool = r.f.Standby
+	r.set(r.change(2))
+	ids := r.await(2)
+	for _, id := range ids {
+		r.running(id)
+	}
+	first := r.state().Instances[0].Created
+	if got := r.end(r.change(0, ids...)); got != 0 {
+		r.Errorf("Delete returned %d, want 0", got)
+	}
+	stopped := r.stopped(1)
+	if !slices.Contains(ids, stopped) {
+		r.Fatalf("%s is stopped, and %v were ended", stopped, ids)
+	}
+	r.set(r.change(2))
+	now := r.await(2)
+	if !slices.Contains(now, stopped) || slices.Contains(now, ids[0]) == slices.Contains(now, ids[1]) {
+		r.Errorf("%v, want %s and a new one", now, stopped)
+	}
+	for _, i := range r.state().Instances {
+		if i.ProviderID == stopped && !i.Created.After(first) {
+			r.Errorf("created %s, which is not when it resumed", i.Created)
+		}
+	}
+	r.running(stopped)
+	r.end(r.change(1, stopped))
+	r.stopped(1)
+	r.end(r.change(1, stopped))
+	r.stopped(0)
+}
+
+// running waits until an instance runs: one that is made or resumed still may be ended where it would be stopped.
+func (r *run) running(id string) {
+	r.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.Now().Add(patience); ; <-tick.C {
+		for _, i := range r.state().Instances {
+			if i.ProviderID == id && i.Phase == cloudprovider.Running {
+				return
+			}
+		}
+		if time.Now().After(limit) {
+			r.Fatalf("%s does not run after %s", id, patience)
+		}
+	}
+}
+
+// stopped waits until so many, one at most, are stopped and none is on its way out, and returns that one.
+func (r *run) stopped(n int) string {
+	r.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.Now().Add(patience); ; <-tick.C {
+		var ids []string
+		leaving := false
+		for _, i := range r.state().Instances {
+			leaving = leaving || i.Phase == cloudprovider.Deleting
+			if i.Phase == cloudprovider.Stopped {
+				ids = append(ids, i.ProviderID)
+			}
+		}
+		if !leaving && len(ids) == n {
+			return append(ids, "")[0]
+		}
+		if time.Now().After(limit) {
+			r.Fatalf("%v are stopped after %s, want %d", ids, patience, n)
+		}
 	}
 }
 

@@ -169,7 +169,7 @@ func (p *Provider) creations(states []cloudprovider.PoolState, c cloudprovider.C
 		}
 		ends := 0
 		for _, i := range s.Known.Instances {
-			if ending[i.ProviderID] && i.Phase != cloudprovider.Deleting {
+			if ending[i.ProviderID] && i.Phase != cloudprovider.Deleting && i.Phase != cloudprovider.Stopped {
 				ends++
 			}
 		}
@@ -183,7 +183,7 @@ func (p *Provider) creations(states []cloudprovider.PoolState, c cloudprovider.C
 func bought(k *cloudprovider.Known) int {
 	n := 0
 	for _, i := range k.Instances {
-		if i.Phase != cloudprovider.Deleting {
+		if i.Phase != cloudprovider.Deleting && i.Phase != cloudprovider.Stopped {
 			n++
 		}
 	}

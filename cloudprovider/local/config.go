@@ -45,6 +45,10 @@ type PoolConfig struct {
 	PricePerHour *float64 `yaml:"pricePerHour"`
 	// BootDelay is handed to the machine: "2s", "normal:2s,300ms", "lognormal:2s,1.5", "uniform:1s..3s"; empty is none.
 	BootDelay string `yaml:"bootDelay"`
+	// Standby is how many machines that are ended are stopped instead: they keep their names and resume first; 0 is none.
+	Standby int `yaml:"standby"`
+	// ResumeDelay is BootDelay of a machine that resumes.
+	ResumeDelay string `yaml:"resumeDelay"`
 	// StockOut makes starts beyond so many instances fail, as a cloud that has no more; 0 is never.
 	StockOut int `yaml:"stockOut"`
 }
@@ -114,6 +118,12 @@ func (p PoolConfig) validate(at string) []error {
 	}
 	if p.Pods < 0 || p.Pods > 10000 {
 		errs = append(errs, wrong(at+"pods", "%d must be from 0 to 10000", p.Pods))
+	}
+	if p.Standby < 0 {
+		errs = append(errs, wrong(at+"standby", "%d is negative", p.Standby))
+	}
+	if _, err := expected(p.ResumeDelay); err != nil {
+		errs = append(errs, wrong(at+"resumeDelay", "%q: %v", p.ResumeDelay, err))
 	}
 	if p.StockOut < 0 {
 		errs = append(errs, wrong(at+"stockOut", "%d is negative", p.StockOut))

@@ -47,7 +47,7 @@ func (l *pool) carryOut(o order, epoch uint64) (int, error) {
 	var ended []instance
 	for _, id := range o.Instances {
 		if at := l.state.find(id); at >= 0 && !l.state.Instances[at].Deleting {
-			l.state.Instances[at].Deleting = true
+			l.end(&l.state.Instances[at])
 			ended = append(ended, l.state.Instances[at])
 		}
 	}
@@ -67,6 +67,21 @@ func (l *pool) carryOut(o order, epoch uint64) (int, error) {
 	}
 	l.launch()
 	return answer, stock
+}
+
+// end marks a machine as one to be stopped, if it runs and fewer than are kept so are, and otherwise as one to be ended.
+func (l *pool) end(i *instance) {
+	stopped := 0
+	for k := range l.state.Instances {
+		if l.state.Instances[k].Stopped {
+			stopped++
+		}
+	}
+	if stopped < l.config.Standby && !i.Stopped && i.Failed == "" && i.Process.alive() {
+		i.Stopped = true
+		return
+	}
+	i.Stopped, i.Deleting = false, true
 }
 
 func (l *pool) clone() state {
@@ -93,8 +108,13 @@ func (l *pool) withinStock() error {
 	return fmt.Errorf("%w: %s", cloudprovider.ErrNoStock, reason)
 }
 
-// reserve names the machines that are missing.
+// reserve names the machines that are missing, those that rest first.
 func (l *pool) reserve() {
+	for i := range l.state.Instances {
+		if at := &l.state.Instances[i]; at.rests() && l.state.standing() < l.state.Target {
+			at.Stopped, at.Resumed, at.Created = false, true, time.Now()
+		}
+	}
 	for l.state.standing() < l.state.Target {
 		name := l.config.ID + "-" + strings.ToLower(rand.Text()[:10])
 		l.state.Instances = append(l.state.Instances, instance{
@@ -162,10 +182,18 @@ func (l *pool) command(i instance) []string {
 		}
 		args = append(args, "--taints", strings.Join(taints, ","))
 	}
-	if l.config.BootDelay != "" {
-		args = append(args, "--boot-delay", l.config.BootDelay)
+	if delay := l.delay(i); delay != "" {
+		args = append(args, "--boot-delay", delay)
 	}
 	return args
+}
+
+// delay is what a machine is told to wait for before it registers.
+func (l *pool) delay(i instance) string {
+	if i.Resumed {
+		return l.config.ResumeDelay
+	}
+	return l.config.BootDelay
 }
 
 func (l *pool) labels() map[string]string {
@@ -181,11 +209,13 @@ func (l *pool) log(i instance) string {
 // known is what stands, each machine's process looked at now.
 func (l *pool) known() *cloudprovider.Known {
 	k := &cloudprovider.Known{Target: l.state.Target, StockOutSince: l.state.StockOutSince, StockOutReason: l.state.StockOutReason}
-	boot, _ := expected(l.config.BootDelay) // Validate has read it
 	for _, i := range l.state.Instances {
+		boot, _ := expected(l.delay(i)) // Validate has read it
 		at := cloudprovider.Instance{ProviderID: i.ID, Created: i.Created, ExpectedReady: boot, Phase: cloudprovider.Running}
 		switch {
-		case i.Deleting:
+		case i.rests():
+			at.Phase = cloudprovider.Stopped
+		case i.Deleting, i.Stopped:
 			at.Phase = cloudprovider.Deleting
 		case i.Failed != "":
 			at.Phase, at.Message = cloudprovider.Failed, i.Failed
@@ -202,9 +232,15 @@ func (l *pool) known() *cloudprovider.Known {
 	return k
 }
 
-// forget drops an instance that is gone. Should the disk refuse, the next Open finds no such process and drops it then.
+// forget drops an instance that is gone, or lets it rest. Should the disk refuse, the next Open finds no such process and drops it then.
 func (l *pool) forget(id string) {
-	if at := l.state.find(id); at >= 0 {
+	at := l.state.find(id)
+	switch {
+	case at < 0:
+	case l.state.Instances[at].Stopped:
+		l.state.Instances[at].Process = process{}
+		_ = l.state.write(l.path)
+	case l.state.Instances[at].Deleting:
 		l.state.Instances = slices.Delete(l.state.Instances, at, at+1)
 		_ = l.state.write(l.path)
 	}

@@ -102,7 +102,7 @@ func (p *Provider) openPool(c PoolConfig) (*pool, error) {
 		}
 	}
 	for _, i := range l.state.Instances {
-		if i.Deleting {
+		if i.Deleting || i.Stopped && i.Process.PID != 0 {
 			l.terminate(i)
 		}
 	}

@@ -73,10 +73,13 @@ func sweep(t *testing.T, c Config) {
 func TestContract(t *testing.T) {
 	contract.Test(t, func(t *testing.T) (cloudprovider.Provider, contract.Fixture) {
 		c := config(t)
+		standby := c.Pools[0]
+		standby.ID, standby.Standby = "standby", 1
+		c.Pools = append(c.Pools, standby)
 		sweep(t, c)
 		p := open(t, c)
 		t.Cleanup(func() { p.Close() })
-		return p, contract.Fixture{Pool: "small", Restart: func(t *testing.T) cloudprovider.Provider {
+		return p, contract.Fixture{Pool: "small", Standby: "standby", Restart: func(t *testing.T) cloudprovider.Provider {
 			if err := p.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -329,6 +332,8 @@ func TestConfigErrorsNameTheField(t *testing.T) {
 		"pools[0].bootDelay":    func(c *Config) { c.Pools[0].BootDelay = "soon" },
 		"pools[0].taints[0]":    func(c *Config) { c.Pools[0].Taints = []string{"a=b:Never"} },
 		"pools[0].labels":       func(c *Config) { c.Pools[0].Labels = map[string]string{"a b": "c"} },
+		"pools[0].standby":      func(c *Config) { c.Pools[0].Standby = -1 },
+		"pools[0].resumeDelay":  func(c *Config) { c.Pools[0].ResumeDelay = "soon" },
 		"pools[0].stockOut":     func(c *Config) { c.Pools[0].StockOut = -1 },
 	} {
 		c := good

@@ -43,12 +43,20 @@ type instance struct {
 	// Process has PID 0 from when the start was decided to when it happened.
 	Process  process `json:"process"`
 	Deleting bool    `json:"deleting,omitempty"`
+	// Stopped: it was asked to end and will be started again; its process has PID 0 once it has ended. Resumed: it was.
+	Stopped bool `json:"stopped,omitempty"`
+	Resumed bool `json:"resumed,omitempty"`
 	// Failed is why the machine ended by itself or never started.
 	Failed string `json:"failed,omitempty"`
 }
 
 // unstarted says that the machine was decided and is still to be started.
-func (i instance) unstarted() bool { return i.Process.PID == 0 && i.Failed == "" && !i.Deleting }
+func (i instance) unstarted() bool {
+	return i.Process.PID == 0 && i.Failed == "" && !i.Deleting && !i.Stopped
+}
+
+// rests says that the machine is stopped and could resume.
+func (i instance) rests() bool { return i.Stopped && i.Process.PID == 0 && !i.Deleting }
 
 func newOrder(kind string, c cloudprovider.Change) order {
 	return order{Token: c.Token, Kind: kind, Target: c.Target, Instances: slices.Sorted(slices.Values(c.Instances))}
@@ -80,7 +88,7 @@ func (s *state) remember(o order, answer int) {
 func (s *state) standing() int {
 	n := 0
 	for _, i := range s.Instances {
-		if !i.Deleting {
+		if !i.Deleting && !i.Stopped {
 			n++
 		}
 	}

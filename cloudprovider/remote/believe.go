@@ -108,7 +108,7 @@ func fromWireKnown(w *wire.PoolState) (*cloudprovider.Known, string) {
 			ProviderID: i.GetProviderId(), Phase: cloudprovider.Phase(i.GetPhase()), Message: i.GetMessage(),
 			ExpectedReady: min(max(i.GetExpectedReady().AsDuration(), 0), 24*time.Hour),
 		}
-		if at.ProviderID == "" || at.Phase < cloudprovider.Creating || at.Phase > cloudprovider.Failed || i.GetCreated().CheckValid() != nil {
+		if at.ProviderID == "" || at.Phase < cloudprovider.Creating || at.Phase > cloudprovider.Stopped || i.GetCreated().CheckValid() != nil {
 			return nil, fmt.Sprintf("the provider names instance %q with phase %s and no proper time", at.ProviderID, i.GetPhase())
 		}
 		at.Created = i.GetCreated().AsTime()

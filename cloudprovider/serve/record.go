@@ -175,6 +175,7 @@ func (p *pools) Collect(to chan<- prometheus.Metric) {
 		for phase, name := range map[cloudprovider.Phase]string{
 			cloudprovider.Creating: "creating", cloudprovider.Running: "running",
 			cloudprovider.Deleting: "deleting", cloudprovider.Failed: "failed",
+			cloudprovider.Stopped: "stopped",
 		} {
 			gauge(p.there, count[phase], s.ID, name)
 		}
