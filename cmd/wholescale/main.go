@@ -17,8 +17,9 @@ import (
 
 // Exit codes.
 const (
-	exitFailed = 1
-	exitUsage  = 2
+	exitFailed  = 1
+	exitUsage   = 2
+	exitRefuted = 3
 )
 
 // errUsage marks what the caller got wrong.
@@ -40,6 +41,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errUsage), errors.Is(err, errUnjudged):
 		fmt.Fprintln(stderr, "wholescale:", err)
 		return exitUsage
+	case errors.Is(err, errRefuted):
+		fmt.Fprintln(stderr, "wholescale:", err)
+		return exitRefuted
 	}
 	fmt.Fprintln(stderr, "wholescale:", err)
 	return exitFailed

@@ -21,6 +21,7 @@ import (
 type simulateFlags struct {
 	read                             readFlags
 	output, policies, report, pools  string
+	asserts                          []string
 	placement                        string
 	seed, traceSeed                  uint64
 	from, length, window, service    time.Duration
@@ -107,6 +108,7 @@ func (f *simulateFlags) add(c *cobra.Command) {
 	flags.DurationVar(&f.settle, "settle", 15*time.Minute, "how long after the last answer the run goes on at most, while there are pods or nodes")
 	flags.BoolVar(&f.decisions, "decisions", false, "print each decision that changes something, with its reasons, to stderr")
 	flags.StringVar(&f.report, "report", "", "HTML file to write, self-contained")
+	flags.StringArrayVar(&f.asserts, "assert", nil, "what must hold, such as 'wait.p99<=500ms' or 'money<=rival.money*0.8'; again for more; exit code 3 when one does not")
 	flags.BoolVar(&f.planAll, "plan-all", false, "let each plan look at all workloads, also those with which nothing goes on (slower)")
 	flags.BoolVar(&f.aggregated, "aggregated", false, "take counts as an even stream in each period, not as single requests; says on stderr how far off that is on a part of the trace")
 	flags.BoolVar(&f.check, "check", true, "hold each decision to autoscaler.Check; violations are counted")
@@ -133,6 +135,10 @@ func (f *simulateFlags) names() ([]simulator.Policy, error) {
 
 func (f *simulateFlags) simulate(c *cobra.Command, args []string) error {
 	policies, err := f.names()
+	if err != nil {
+		return err
+	}
+	claims, err := f.claims(policies)
 	if err != nil {
 		return err
 	}
@@ -168,7 +174,10 @@ func (f *simulateFlags) simulate(c *cobra.Command, args []string) error {
 		}
 		fmt.Fprintln(c.ErrOrStderr(), "the report is in", f.report)
 	}
-	return figures(runs).write(c.OutOrStdout(), f.output)
+	if err := figures(runs).write(c.OutOrStdout(), f.output); err != nil {
+		return err
+	}
+	return judge(c.ErrOrStderr(), claims, runs)
 }
 
 // model is what all runs have in common.
@@ -305,15 +314,11 @@ func (f *simulateFlags) title(args []string) string {
 func figures(runs []report.Run) records {
 	out := records{key: "policy"}
 	for _, r := range runs {
-		v := r.Figures
-		out.rows = append(out.rows, record{name: r.Name, fields: []field{
-			{"requests", v.Requests}, {"answered", v.Answered}, {"errors", v.Errors}, {"heldAtEnd", v.HeldAtEnd},
-			{"waitedOver1s", v.WaitedOver1s}, {"waitedForPod", v.WaitedForPod}, {"waitedForNode", v.WaitedForNode},
-			{"waitP50Ms", v.WaitP50Ms}, {"waitP99Ms", v.WaitP99Ms}, {"waitP999Ms", v.WaitP999Ms}, {"waitSeconds", digits(v.WaitSeconds, 3)},
-			{"podHours", digits(v.PodHours, 4)}, {"nodeHours", digits(v.NodeHours, 4)}, {"money", digits(v.Money, 5)},
-			{"utilisation", digits(v.Utilisation, 4)}, {"thrash", digits(v.Thrash, 3)}, {"replicasMax", v.ReplicasMax}, {"nodesMax", v.NodesMax},
-			{"plans", v.Plans}, {"violations", v.Violations}, {"ordersRefused", v.OrdersRefused}, {"nodesReclaimed", v.NodesReclaimed},
-		}})
+		row := record{name: r.Name}
+		for _, f := range report.Fields() {
+			row.fields = append(row.fields, field{f.Name, f.Value(r.Figures)})
+		}
+		out.rows = append(out.rows, row)
 	}
 	return out
 }
