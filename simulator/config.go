@@ -65,6 +65,8 @@ type Workload struct {
 	Pull Delay
 	// Hold is how long a request is held at most. Default 60 s.
 	Hold time.Duration
+	// Floors are those that hold at a time or begin next; nil is that there are none beside those of the policy.
+	Floors func(at time.Time) []autoscaler.Floor
 }
 
 // Pool is machines to buy, with the time that they take from the order to a ready node.
@@ -72,6 +74,9 @@ type Pool struct {
 	autoscaler.Pool
 	Join   Delay
 	Faults Faults
+	// DisruptionAt, when not nil, is in the place of Disruption at a time, with so many nodes: budgets are percentages, and hold
+	// at times.
+	DisruptionAt func(at time.Time, nodes int) autoscaler.Disruption
 }
 
 // Delays are what the parts of the loop itself take. Those with a default have it when they are zero.

@@ -48,7 +48,7 @@ func (l *oneLoop) mark(w *workload) {
 // simple says that a workload's rules are those that focus knows: nothing ahead of demand, no other signal, no delay.
 func (w *workload) simple() bool {
 	p := &w.Policy
-	return p.Objective == (autoscaler.Objective{}) && p.RateTarget == 0 && len(w.Signals) == 0 && len(p.Floors) == 0 &&
+	return p.Objective == (autoscaler.Objective{}) && p.RateTarget == 0 && len(w.Signals) == 0 && len(p.Floors) == 0 && w.Floors == nil &&
 		p.ScaleDownDelay == 0 && p.Ramp == (autoscaler.Ramp{}) && p.Activation <= 1 && p.Initial == 0 && p.Min <= 1
 }
 

@@ -268,6 +268,9 @@ func (l *oneLoop) picture(tick, few bool) (autoscaler.Cluster, bool) {
 	for _, w := range l.chosen {
 		v := w.Workload.Workload
 		v.Replicas, v.Initialized = w.replicas, v.Policy.Initial == 0
+		if w.Floors != nil {
+			v.Policy.Floors = w.Floors(s.clock())
+		}
 		c.Workloads = append(c.Workloads, v)
 		for _, p := range w.pods {
 			c.Pods = append(c.Pods, w.podView(p))
@@ -281,6 +284,9 @@ func (l *oneLoop) pool(p *pool, few bool) (upkeep bool) {
 	s, c := l.s, &l.buffer
 	view := p.Pool.Pool
 	view.Target = p.target
+	if p.DisruptionAt != nil {
+		view.Disruption = p.DisruptionAt(s.clock(), len(p.nodes))
+	}
 	if p.refused > s.now {
 		view.StockOut = "the provider had none"
 	}
