@@ -17,13 +17,17 @@ import (
 	"github.com/wholescale/wholescale/simulator"
 	"github.com/wholescale/wholescale/simulator/report"
 	"github.com/wholescale/wholescale/simulator/trace"
+	"github.com/wholescale/wholescale/simulator/tune"
 )
 
 // simulateFlags are one kind of workload on one pool, or on the pools of a file.
 type simulateFlags struct {
 	read                             readFlags
 	output, policies, report, pools  string
-	asserts, config                  []string
+	asserts, config, sweeps          []string
+	writeTo                          string
+	point                            tune.Point      // of a sweep
+	swept                            map[string]bool // what of the world a sweep has set
 	begin                            string
 	command                          *cobra.Command
 	placement                        string
@@ -116,6 +120,8 @@ func (f *simulateFlags) add(c *cobra.Command) {
 	flags.BoolVar(&f.decisions, "decisions", false, "print each decision that changes something, with its reasons, to stderr")
 	flags.StringVar(&f.report, "report", "", "HTML file to write, self-contained")
 	flags.StringArrayVar(&f.asserts, "assert", nil, "what must hold, such as 'wait.p99<=500ms' or 'money<=rival.money*0.8'; again for more; exit code 3 when one does not")
+	flags.StringArrayVar(&f.sweeps, "sweep", nil, "a setting and its values, such as 'objective.wait=50ms..5s/6' or 'node.join=20s,60s,180s'; again for a grid; the first policy is tuned")
+	flags.StringVar(&f.writeTo, "write", "", "YAML file for the PodAutoscaler and NodePool of the run, or of the point that a sweep chose: the cheapest for which all --assert hold")
 	flags.BoolVar(&f.planAll, "plan-all", false, "let each plan look at all workloads, also those with which nothing goes on (slower)")
 	flags.BoolVar(&f.aggregated, "aggregated", false, "take counts as an even stream in each period, not as single requests; says on stderr how far off that is on a part of the trace")
 	flags.BoolVar(&f.check, "check", true, "hold each decision to autoscaler.Check; violations are counted")
@@ -148,6 +154,9 @@ func (f *simulateFlags) simulate(c *cobra.Command, args []string) error {
 	claims, err := f.claims(policies)
 	if err != nil {
 		return err
+	}
+	if len(f.sweeps) > 0 {
+		return f.sweep(c, args, policies, claims)
 	}
 	m, err := f.model(args)
 	if err != nil {
@@ -183,6 +192,11 @@ func (f *simulateFlags) simulate(c *cobra.Command, args []string) error {
 			return err
 		}
 		fmt.Fprintln(c.ErrOrStderr(), "the report is in", f.report)
+	}
+	if f.writeTo != "" {
+		if err := f.writeObjects(f.writeTo, "as simulated", &m); err != nil {
+			return err
+		}
 	}
 	if err := figures(runs).write(c.OutOrStdout(), f.output); err != nil {
 		return err

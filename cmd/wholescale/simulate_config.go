@@ -181,6 +181,7 @@ func (f *simulateFlags) spec(object *v1alpha1.PodAutoscaler) v1alpha1.PodAutosca
 	if given("price-of-waiting") && f.waitPrice > 0 {
 		s.Objective.Price = priceText(f.waitPrice)
 	}
+	f.tuneAutoscaler(&s)
 	return s
 }
 

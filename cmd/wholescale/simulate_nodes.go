@@ -50,7 +50,7 @@ func (f *simulateFlags) nodePools(m *model, join simulator.Delay) ([]simulator.P
 				of, known = p, true
 			}
 		}
-		if j := object.Spec.Join; j != nil && !known && !f.given("node-join") {
+		if j := object.Spec.Join; j != nil && !known && !f.given("node-join") && !f.swept["node.join"] {
 			of.Join = simulator.Delay{Mean: j.Duration, Deviation: j.Duration / 5}
 		}
 		p, err := f.pool(m, &object, of)
@@ -74,7 +74,7 @@ func (f *simulateFlags) nodePool(object *v1alpha1.NodePool, most int) v1alpha1.N
 	if given("node-max") {
 		o.Spec.Nodes.Max = int32(most)
 	}
-	if given("node-price") {
+	if given("node-price") || f.swept["node.price"] {
 		o.Spec.PricePerHour = &f.price
 	}
 	if given("node-idle") {
@@ -83,6 +83,7 @@ func (f *simulateFlags) nodePool(object *v1alpha1.NodePool, most int) v1alpha1.N
 	if given("node-consolidate") {
 		o.Spec.Disruption.ConsolidateAfter = &metav1.Duration{Duration: f.consolidate}
 	}
+	f.tunePool(&o.Spec)
 	return o
 }
 
