@@ -87,6 +87,8 @@ type simulation struct {
 	pools     []*pool
 	requests  []request
 	spare     []int32 // places in requests
+	held      int     // requests in all queues
+	sized     uint64  // how many times one of them changed
 	touched   []*workload
 	waiting   []*pod // that the scheduler has no node for yet
 	reported  time.Duration

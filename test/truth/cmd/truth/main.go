@@ -1,0 +1,112 @@
+// Command truth holds the simulator to real runs: see package truth.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/wholescale/wholescale/simulator/report"
+	"github.com/wholescale/wholescale/test/stack"
+	"github.com/wholescale/wholescale/test/truth"
+)
+
+func main() {
+	bin := flag.String("bin", "bin", "folder with the programs that make build makes")
+	shapes := flag.String("shapes", "", "steady, burst, on-off, llm, with commas between them (default: all)")
+	pages := flag.String("reports", "", "folder for an HTML report of each shape")
+	asJSON := flag.Bool("json", false, "JSON on stdout instead of text")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	r := runner{bin: *bin, pages: *pages, asJSON: *asJSON}
+	if err := r.all(ctx, *shapes); err != nil {
+		fmt.Fprintln(os.Stderr, "truth:", err)
+		os.Exit(1)
+	}
+}
+
+type runner struct {
+	bin, pages string
+	asJSON     bool
+}
+
+func (r *runner) all(ctx context.Context, names string) error {
+	list, err := truth.Named(strings.FieldsFunc(names, func(c rune) bool { return c == ',' }))
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		if err := r.one(ctx, &list[i]); err != nil {
+			return fmt.Errorf("%s: %w", list[i].Name, err)
+		}
+	}
+	return nil
+}
+
+// one runs a shape on a cluster of its own, so that nothing is learned before it begins.
+func (r *runner) one(ctx context.Context, c *truth.Scenario) error {
+	say := func(s string) { fmt.Fprintf(os.Stderr, "%s: %s\n", c.Name, s) }
+	s, err := stack.OnDevcluster(ctx, r.bin, c.Pools(), say)
+	if err != nil {
+		return err
+	}
+	defer s.Down()
+	if err := c.Subject(ctx, s); err != nil {
+		return err
+	}
+	before := load()
+	say(fmt.Sprintf("%d requests", len(c.Requests)))
+	m, err := truth.Measure(ctx, s, c, nil)
+	if err != nil {
+		return err
+	}
+	if m.Summary.Answered != m.Summary.Requests || m.Summary.PodsAtEnd+m.Summary.NodesAtEnd > 0 {
+		return fmt.Errorf("%d of %d requests were answered, %d pods and %d nodes are left: there is nothing to compare", m.Summary.Answered, m.Summary.Requests, m.Summary.PodsAtEnd, m.Summary.NodesAtEnd)
+	}
+	simulated, err := truth.Simulate(c, m)
+	if err != nil {
+		return err
+	}
+	comparison := truth.Compare(c.Name, m, simulated)
+	comparison.Load = [2]float64{before, load()}
+	if r.pages != "" {
+		simulated.Figures = nil // the measured run has none
+		if err := page(filepath.Join(r.pages, c.Name+".html"), c.Name, m.Run, simulated); err != nil {
+			return err
+		}
+	}
+	if r.asJSON {
+		return json.NewEncoder(os.Stdout).Encode(comparison)
+	}
+	return truth.Text(os.Stdout, comparison, m.Times)
+}
+
+func page(path, title string, runs ...report.Run) (err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return report.HTML(f, "Measured and simulated: "+title, runs...)
+}
+
+// load is the load average of the last minute; 0 where the system does not say.
+func load() (one float64) {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	_, _ = fmt.Sscan(string(text), &one)
+	return one
+}
