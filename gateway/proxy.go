@@ -332,6 +332,7 @@ func (x *exchange) end() {
 		service = now.Sub(x.released)
 	}
 	x.workload.leave(x.pod, now, service, x.how)
+	x.proxy.hub.arrived.add(x.workload.name, x.arrived, service, x.status)
 	if x.waiter == nil {
 		return
 	}

@@ -56,7 +56,7 @@ func command() *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	root.AddCommand(simulateCommand(), traceCommand(), demoCommand(), benchCommand(), versionCommand())
+	root.AddCommand(simulateCommand(), traceCommand(), recordCommand(), demoCommand(), benchCommand(), versionCommand())
 	root.AddCommand(whyCommand(), whatifCommand(), stateCommand(), checkCommand())
 	convention(root)
 	return root
