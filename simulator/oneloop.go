@@ -55,7 +55,7 @@ func (l *oneLoop) heard(h happening) {
 			s.at(max(s.now+s.Delays.Decide, l.last+2*l.took), func() {
 				since := l.urgentSince
 				l.urgentSince = -1
-				if s.PlanAll || s.reported < s.now-autoscaler.Tick || !l.reportedOnce {
+				if s.PlanAll || len(s.workloads) <= wholeReports || s.reported < s.now-autoscaler.Tick || !l.reportedOnce {
 					s.report(l.memory)
 				} else {
 					s.reportPart(l.memory, l.marked)
@@ -64,6 +64,9 @@ func (l *oneLoop) heard(h happening) {
 				l.plan(since, false)
 			})
 		}
+	case reportDue:
+		s.report(l.memory)
+		l.reportedOnce = true
 	case workloadAdded:
 		l.mark(h.workload)
 	case podStarted:
@@ -84,6 +87,10 @@ func (l *oneLoop) heard(h happening) {
 		l.again()
 	}
 }
+
+// wholeReports is up to how many workloads a report of a queue between ticks has all averages, as the gateway's has. With
+// more, Memory would go through all of them for each queue.
+const wholeReports = 32
 
 // progress is what goes as it was planned. The controller plans then too; there is nothing for it to decide that cannot
 // wait for the tick.
@@ -116,8 +123,9 @@ func (l *oneLoop) again() {
 }
 
 func (l *oneLoop) tick() {
-	l.s.report(l.memory)
-	l.reportedOnce = true
+	if l.s.Counts != nil {
+		l.s.report(l.memory)
+	}
 	l.plan(l.s.now, true)
 }
 

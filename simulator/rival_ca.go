@@ -55,7 +55,7 @@ func newClusterAutoscaler(s *simulation) *clusterAutoscaler {
 func (c *clusterAutoscaler) refused(*pod) {}
 
 func (c *clusterAutoscaler) tick() {
-	if c.s.now%caScan != 0 {
+	if !c.s.due(caScan) {
 		return
 	}
 	c.forget()

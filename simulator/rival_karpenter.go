@@ -112,7 +112,7 @@ func weights(pools []*pool) []int {
 
 func (k *karpenter) tick() {
 	s := k.s
-	if s.now%karpenterPoll != 0 {
+	if !s.due(karpenterPoll) {
 		return
 	}
 	for _, p := range s.pools {

@@ -91,7 +91,7 @@ func (l *twoLoops) bounded(w *workload, n int) int {
 
 func (l *twoLoops) tick() {
 	s := l.s
-	if every := l.scaler.every(); s.now%every == 0 {
+	if every := l.scaler.every(); s.due(every) {
 		for _, w := range l.present {
 			if w.replicas == 0 && w.busy() == 0 && w.rival.integral == 0 && !w.rival.hybrid.due(s.now) {
 				w.rival.taken = s.now

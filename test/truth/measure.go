@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -147,7 +148,7 @@ func (m *Measured) times(nodeReady, served map[string]time.Time) {
 		} else {
 			t.Create = append(t.Create, l.bound.Sub(l.created))
 		}
-		if at := served[namespace+"/"+l.name]; at.After(l.bound) {
+		if at := served[l.name]; at.After(l.bound) {
 			t.Serve = append(t.Serve, at.Sub(l.bound))
 		}
 		if !l.ready.IsZero() {
@@ -184,8 +185,9 @@ func firstServed(ctx context.Context, gateway string) (map[string]time.Time, err
 			return nil, fmt.Errorf("reading the gateway's journal: %w", err)
 		}
 		at := time.Unix(0, v.Probed)
-		if old, ok := first[v.Pod]; v.Pod != "" && v.Probed > 0 && (!ok || at.Before(old)) {
-			first[v.Pod] = at
+		name := v.Pod[strings.LastIndexByte(v.Pod, '/')+1:]
+		if old, ok := first[name]; name != "" && v.Probed > 0 && (!ok || at.Before(old)) {
+			first[name] = at
 		}
 	}
 }

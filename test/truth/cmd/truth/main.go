@@ -7,11 +7,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/wholescale/wholescale/simulator/report"
 	"github.com/wholescale/wholescale/test/stack"
@@ -21,7 +24,7 @@ import (
 func main() {
 	bin := flag.String("bin", "bin", "folder with the programs that make build makes")
 	shapes := flag.String("shapes", "", "steady, burst, on-off, llm, with commas between them (default: all)")
-	pages := flag.String("reports", "", "folder for an HTML report of each shape")
+	pages := flag.String("reports", "", "folder for an HTML report of each shape, and what the controller decided")
 	asJSON := flag.Bool("json", false, "JSON on stdout instead of text")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -75,6 +78,11 @@ func (r *runner) one(ctx context.Context, c *truth.Scenario) error {
 	if err != nil {
 		return err
 	}
+	if r.pages != "" {
+		if err := save(ctx, filepath.Join(r.pages, c.Name+".decisions.jsonl"), "http://"+s.Controller.Admin+"/decisions"); err != nil {
+			return err
+		}
+	}
 	comparison := truth.Compare(c.Name, m, simulated)
 	comparison.Load = [2]float64{before, load()}
 	if r.pages != "" {
@@ -87,6 +95,29 @@ func (r *runner) one(ctx context.Context, c *truth.Scenario) error {
 		return json.NewEncoder(os.Stdout).Encode(comparison)
 	}
 	return truth.Text(os.Stdout, comparison, m.Times)
+}
+
+// save keeps what an address answers.
+func save(ctx context.Context, path, address string) (err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close() // read to its end
+	text, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o644)
 }
 
 func page(path, title string, runs ...report.Run) (err error) {
