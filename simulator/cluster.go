@@ -146,9 +146,11 @@ func (s *simulation) lose(p *pod) {
 	}
 	s.leave(p)
 	s.removePod(p)
-	for w.live < w.replicas {
-		s.createPod(w)
-	}
+	s.written(func() {
+		for w.live < w.replicas {
+			s.createPod(w)
+		}
+	})
 }
 
 // evict asks a pod to leave its node; the ReplicaSet makes another one.
@@ -164,6 +166,9 @@ func (s *simulation) evict(p *pod) {
 
 // schedule binds each waiting pod to the ready node with the most free CPU that holds it, the first of equals.
 func (s *simulation) schedule() {
+	if _, down := until(s.ControlPlane.APIDown, s.now); down {
+		return // when it is back
+	}
 	kept := s.waiting[:0]
 	var hopeless *workload
 	for _, p := range s.waiting {

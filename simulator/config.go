@@ -17,6 +17,8 @@ type Config struct {
 	Workloads []Workload
 	Pools     []Pool
 	Delays    Delays
+	// ControlPlane is what goes wrong with it.
+	ControlPlane ControlPlane
 	// Requests are in order of arrival. One without a workload is for the first. Traffic goes before them.
 	Requests []trace.Request
 	// Traffic gives the requests one by one.
@@ -126,6 +128,9 @@ func (c *Config) complete() error {
 		if err := v.Validate(); err != nil {
 			return fmt.Errorf("delays.%s: %w", name, err)
 		}
+	}
+	if err := c.ControlPlane.validate(); err != nil {
+		return err
 	}
 	c.Workloads, c.Pools = slices.Clone(c.Workloads), slices.Clone(c.Pools)
 	for i := range c.Workloads {

@@ -21,6 +21,7 @@ const (
 	nodeJoined                    // a machine is a ready node: Pool, Took since the order
 	podWaits                      // a pod was created, and bound if there was room: Workload
 	worldChanged                  // a pod or a node went, or an order was refused: Workload, or nil
+	cameBack                      // a controller runs again after a time without one
 	reportDue                     // a second has gone by at the gateway
 	workloadAdded                 // the first request for it has come, or the run begins: Workload
 )
@@ -43,7 +44,9 @@ func (s *simulation) scale(w *workload, to int, observed time.Duration) {
 	s.result.scaledBy(from, to)
 	w.replicas = to
 	s.after(s.Delays.Write, func() {
-		s.result.scaled(s.now-observed, to > from)
-		s.setReplicas(w, w.replicas)
+		s.written(func() {
+			s.result.scaled(s.now-observed, to > from)
+			s.setReplicas(w, w.replicas)
+		})
 	})
 }

@@ -64,6 +64,8 @@ func (l *oneLoop) heard(h happening) {
 				l.plan(since, false)
 			})
 		}
+	case cameBack:
+		l.forget()
 	case reportDue:
 		s.report(l.memory)
 		l.reportedOnce = true
@@ -132,6 +134,9 @@ func (l *oneLoop) tick() {
 // plan decides and carries out, with the delays that doing so takes. observed is when what caused it happened.
 func (l *oneLoop) plan(observed time.Duration, tick bool) {
 	s := l.s
+	if s.undecided() {
+		return
+	}
 	l.choose(tick)
 	c, any := l.picture(tick, !s.full)
 	if !any {
@@ -205,8 +210,7 @@ func (l *oneLoop) carryOut(d autoscaler.Decision, observed time.Duration) {
 			p := l.pools[o.Pool]
 			p.target = o.To
 			s.after(s.Delays.Order, func() {
-				s.result.bought(s.now-observed, o.To > o.From)
-				s.setTarget(p, p.target, o.Delete)
+				s.order(p, o.Delete, func() { s.result.bought(s.now-observed, o.To > o.From) })
 			})
 		}
 	}
@@ -295,7 +299,7 @@ func (l *oneLoop) pool(p *pool, few bool) (upkeep bool) {
 	if p.DisruptionAt != nil {
 		view.Disruption = p.DisruptionAt(s.clock(), len(p.nodes))
 	}
-	if p.refused > s.now {
+	if p.outOfStock(s.now, stockMemory) {
 		view.StockOut = "the provider had none"
 	}
 	c.Pools = append(c.Pools, view)
@@ -318,6 +322,9 @@ func (l *oneLoop) pool(p *pool, few bool) (upkeep bool) {
 			v.Phase = autoscaler.Leaving
 		case n.ready:
 			v.Phase = autoscaler.Ready
+		}
+		if n.ready {
+			v.Allocatable = n.has
 		}
 		upkeep = upkeep || len(n.pods) == 0 || n.draining || n.deleting || !n.ready
 		c.Nodes = append(c.Nodes, v)

@@ -51,6 +51,7 @@ func Run(c Config) (Result, error) {
 		s.add(w)
 	}
 	s.changePrices()
+	s.comeBack()
 	run := s.run
 	if c.Counts != nil {
 		run = s.runCounts
@@ -101,14 +102,14 @@ type simulation struct {
 	// started when they did. Nothing in the world is in step with the seconds that averages are kept in.
 	reportPhase, planPhase time.Duration
 	scanPhase              time.Duration // whole seconds, of what comes less often than each
-	coming    trace.Request
-	ended     bool // all requests have arrived
-	lastBusy  time.Duration
-	steps     int
-	result    result
-	decisions strings.Builder
-	rules     autoscaler.PolicyName // for all workloads; empty for their own
-	fault     error
+	coming                 trace.Request
+	ended                  bool // all requests have arrived
+	lastBusy               time.Duration
+	steps                  int
+	result                 result
+	decisions              strings.Builder
+	rules                  autoscaler.PolicyName // for all workloads; empty for their own
+	fault                  error
 }
 
 // add makes a workload.
@@ -234,7 +235,7 @@ func (s *simulation) arrival() {
 
 // idle says that there is nothing that a tick could change.
 func (s *simulation) idle() bool {
-	if s.result.pods > 0 || len(s.touched) > 0 {
+	if s.result.pods > 0 || len(s.touched) > 0 || len(s.requests) > len(s.spare) {
 		return false
 	}
 	for _, w := range s.workloads {

@@ -215,6 +215,8 @@ type model struct {
 	objects  *objects
 	byObject map[*v1alpha1.PodAutoscaler]ctrl.Settings
 	clock    clock
+	// controlPlane is what goes wrong with it, by --pools.
+	controlPlane simulator.ControlPlane
 }
 
 func (f *simulateFlags) model(args []string) (model, error) {
@@ -268,7 +270,7 @@ func (f *simulateFlags) model(args []string) (model, error) {
 	}
 	m.base = simulator.Config{
 		Pools: pools, Delays: simulator.Delays{Create: create, Metrics: f.metricsDelay}, Seed: f.seed, Settle: f.settle,
-		PlanAll: f.planAll, Unchecked: !f.check, Tolerant: true, Log: f.decisions,
+		ControlPlane: m.controlPlane, PlanAll: f.planAll, Unchecked: !f.check, Tolerant: true, Log: f.decisions,
 	}
 	if f.report != "" {
 		m.base.Moments = 400

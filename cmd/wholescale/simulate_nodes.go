@@ -18,7 +18,7 @@ import (
 )
 
 // nodePools are the pools of a run: the NodePools of --config on the machines of --pools, or what the flags say.
-func (f *simulateFlags) nodePools(m *model, join simulator.Delay) ([]simulator.Pool, error) {
+func (f *simulateFlags) nodePools(m *model, join simulator.Delay) (list []simulator.Pool, err error) {
 	machine := simulator.Pool{
 		Pool: autoscaler.Pool{
 			ID: "pool", Allocatable: autoscaler.Resources{CPU: int64(f.nodeCPU), Memory: int64(f.nodeMemory) << 20, Pods: 110},
@@ -32,16 +32,15 @@ func (f *simulateFlags) nodePools(m *model, join simulator.Delay) ([]simulator.P
 		if err != nil || f.pools == "" {
 			return []simulator.Pool{base}, err
 		}
-		return readPools(f.pools, base)
+		list, m.controlPlane, err = readPools(f.pools, base)
+		return list, err
 	}
 	var machines []simulator.Pool
 	if f.pools != "" {
-		var err error
-		if machines, err = readPools(f.pools, machine); err != nil {
+		if machines, m.controlPlane, err = readPools(f.pools, machine); err != nil {
 			return nil, err
 		}
 	}
-	var list []simulator.Pool
 	for i := range m.objects.pools {
 		object := f.nodePool(&m.objects.pools[i], machine.Max)
 		of, known := machine, false

@@ -53,4 +53,5 @@ var fields = []Field{
 	{Name: "violations", Digits: -1, Of: func(f *Figures) float64 { return float64(f.Violations) }},
 	{Name: "ordersRefused", Digits: -1, Of: func(f *Figures) float64 { return float64(f.OrdersRefused) }},
 	{Name: "nodesReclaimed", Digits: -1, Of: func(f *Figures) float64 { return float64(f.NodesReclaimed) }},
+	{Name: "ordersThrottled", Digits: -1, Of: func(f *Figures) float64 { return float64(f.OrdersThrottled) }},
 }

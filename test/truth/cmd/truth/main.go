@@ -57,11 +57,11 @@ func (r *runner) all(ctx context.Context, names string) error {
 // one runs a shape on a cluster of its own, so that nothing is learned before it begins.
 func (r *runner) one(ctx context.Context, c *truth.Scenario) error {
 	say := func(s string) { fmt.Fprintf(os.Stderr, "%s: %s\n", c.Name, s) }
-	s, err := stack.OnDevcluster(ctx, r.bin, c.Pools(), say)
+	s, down, err := up(ctx, r.bin, c, say)
 	if err != nil {
 		return err
 	}
-	defer s.Down()
+	defer down()
 	if err := c.Subject(ctx, s); err != nil {
 		return err
 	}
@@ -95,6 +95,34 @@ func (r *runner) one(ctx context.Context, c *truth.Scenario) error {
 		return json.NewEncoder(os.Stdout).Encode(comparison)
 	}
 	return truth.Text(os.Stdout, comparison, m.Times)
+}
+
+// leaseDuration is long, so that a machine that is busy with something else does not end the controller.
+const leaseDuration = 15 * time.Second
+
+// up starts a cluster with Wholescale on it.
+func up(ctx context.Context, bin string, c *truth.Scenario, say func(string)) (s *stack.Stack, down func(), err error) {
+	folder, err := os.MkdirTemp("", "wholescale-truth-")
+	if err != nil {
+		return nil, nil, err
+	}
+	cluster, err := stack.StartCluster(ctx, bin, filepath.Join(folder, "cluster"), say)
+	if err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	s, err = stack.Up(ctx, stack.Config{
+		Kubeconfig: cluster.Kubeconfig, Bin: bin, Dir: folder, MachineCommand: cluster.MachineCommand, Pools: c.Pools(), Env: cluster.Env(),
+		LeaseDuration: leaseDuration, Progress: say,
+	})
+	if err != nil {
+		cluster.Stop()
+		return nil, nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	return s, func() {
+		s.Down()
+		cluster.Stop()
+		_ = os.RemoveAll(folder) // logs and keys of a run that is over
+	}, nil
 }
 
 // save keeps what an address answers.
