@@ -9,7 +9,8 @@ import (
 )
 
 // adminHandler is what operators and probes ask: /healthz (the process runs), /readyz (it has had routes and does not
-// drain), /metrics (Prometheus) and /requests (the last held requests, one JSON object a line).
+// drain), /metrics (Prometheus), /requests (the last held requests, one JSON object a line) and /arrivals (the last requests
+// that ended, if Config.Arrivals says so).
 func (g *Gateway) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
@@ -28,6 +29,7 @@ func (g *Gateway) adminHandler() http.Handler {
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		_ = g.hub.records.writeTo(w) // fails only when the reader is gone
 	})
+	mux.HandleFunc("GET /arrivals", g.hub.arrived.serve)
 	return mux
 }
 

@@ -46,6 +46,9 @@ type Config struct {
 	QueueLimit int
 	// QueueTotal bounds the held requests of all workloads; default 10000.
 	QueueTotal int
+	// Arrivals is how many ended requests are remembered for /arrivals, from which traffic is recorded: when, for whom, how long
+	// and the status, and nothing of what was in them. About 64 bytes each, at most a million; default 0, none.
+	Arrivals int
 	// HoldTimeout is the longest hold of a request whose route gives none; default 60 s.
 	HoldTimeout time.Duration
 	// RetryAfter is said in a refusal when nothing is known of coming capacity; default 5 s.
@@ -126,6 +129,9 @@ func (c Config) Validate() error {
 			wrong(field, "is %d; it must not be negative", n)
 		}
 	}
+	if c.Arrivals < 0 || c.Arrivals > mostArrivals {
+		wrong("Arrivals", "is %d; it must be from 0 to %d", c.Arrivals, mostArrivals)
+	}
 	for field, d := range c.durations() {
 		if d < 0 {
 			wrong(field, "is %v; it must not be negative", d)
@@ -133,6 +139,9 @@ func (c Config) Validate() error {
 	}
 	return joinSorted(errs)
 }
+
+// mostArrivals bounds the memory of what is recorded: about 64 MiB.
+const mostArrivals = 1_000_000
 
 func (c Config) durations() map[string]time.Duration {
 	return map[string]time.Duration{

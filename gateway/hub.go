@@ -18,6 +18,7 @@ type hub struct {
 	allowed addresses
 	queue   queue
 	records records
+	arrived arrivals
 	counts  counts
 	table   atomic.Pointer[table] // nil until the controller has said its routes
 	linked  atomic.Bool
@@ -43,6 +44,7 @@ func newHub(c Config) *hub {
 		config:    c,
 		allowed:   addresses{allowLoopback: c.AllowLoopback, deny: c.Deny},
 		queue:     queue{total: c.QueueTotal},
+		arrived:   arrivals{size: c.Arrivals},
 		workloads: map[string]*workload{},
 		actives:   map[*workload]struct{}{},
 		urgents:   map[*workload]struct{}{},

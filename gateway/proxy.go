@@ -348,6 +348,7 @@ func (x *exchange) end() {
 	if c, ok := x.in.Context().Value(connKey{}).(*clientConn); ok {
 		c.count(x.how, now.Sub(x.arrived))
 	}
+	x.proxy.hub.arrived.add(x.workload.name, x.arrived, service, x.status)
 	if x.waiter == nil {
 		return
 	}

@@ -146,9 +146,11 @@ func (s *simulation) lose(p *pod) {
 	}
 	s.leave(p)
 	s.removePod(p)
-	for w.live < w.replicas {
-		s.createPod(w)
-	}
+	s.written(func() {
+		for w.live < w.replicas {
+			s.createPod(w)
+		}
+	})
 }
 
 // evict asks a pod to leave its node; the ReplicaSet makes another one.
@@ -164,6 +166,9 @@ func (s *simulation) evict(p *pod) {
 
 // schedule binds each waiting pod to the ready node with the most free CPU that holds it, the first of equals.
 func (s *simulation) schedule() {
+	if _, down := until(s.ControlPlane.APIDown, s.now); down {
+		return // when it is back
+	}
 	kept := s.waiting[:0]
 	var hopeless *workload
 	for _, p := range s.waiting {
@@ -235,20 +240,38 @@ func (s *simulation) bind(p *pod, n *node) {
 		}
 		takes += max(0, at-s.now)
 	}
-	s.after(takes, func() {
-		if p.leaving {
-			return
-		}
-		p.ready, p.readyAt = true, s.now
-		s.result.podServes(w, s.now)
-		w.ready++
-		s.decider.heard(happening{what: podStarted, workload: w, took: s.now - p.bound})
-		s.result.started(s.now - p.bound)
-		s.after(s.Delays.Probe, func() {
-			if !p.leaving {
-				p.serving, p.idleSince = true, s.now
-				s.drainQueue(w)
-			}
-		})
-	})
+	if w.Ready.none() {
+		s.after(takes, func() { s.becomesReady(p); s.after(s.Delays.Probe, func() { s.serves(p) }) })
+		return
+	}
+	s.after(takes+s.Delays.Probe, func() { s.serves(p) })
+	s.after(s.chance(&w.Ready, string(p.id), "ready"), func() { s.becomesReady(p) })
+}
+
+// becomesReady is what Kubernetes, and with it whoever decides, knows of.
+func (s *simulation) becomesReady(p *pod) {
+	w := p.w
+	if p.leaving {
+		return
+	}
+	p.ready = true
+	if p.readyAt == 0 {
+		p.readyAt = s.now
+	}
+	s.result.podServes(w, s.now)
+	w.ready++
+	s.decider.heard(happening{what: podStarted, workload: w, took: s.now - p.bound})
+	s.result.started(s.now - p.bound)
+}
+
+// serves is that the gateway's probe has passed.
+func (s *simulation) serves(p *pod) {
+	if p.leaving {
+		return
+	}
+	p.serving, p.idleSince = true, s.now
+	if p.readyAt == 0 {
+		p.readyAt = s.now
+	}
+	s.drainQueue(p.w)
 }

@@ -17,6 +17,8 @@ type Config struct {
 	Workloads []Workload
 	Pools     []Pool
 	Delays    Delays
+	// ControlPlane is what goes wrong with it.
+	ControlPlane ControlPlane
 	// Requests are in order of arrival. One without a workload is for the first. Traffic goes before them.
 	Requests []trace.Request
 	// Traffic gives the requests one by one.
@@ -34,6 +36,9 @@ type Config struct {
 	Peaks map[autoscaler.WorkloadID]int
 	// Seed of all chance. The default is 1: a run without a seed is repeatable too.
 	Seed uint64
+	// QueueLimit bounds the requests held for one workload, QueueTotal those of all; the defaults are the gateway's, 1000 and
+	// 10000. Aggregated runs have neither.
+	QueueLimit, QueueTotal int
 	// Settle is how long after the last answer the run goes on at most while pods or nodes are left. Default 1 h.
 	Settle time.Duration
 	// PlanAll makes each plan look at all workloads, as the controller does. The default looks at those alone for which
@@ -65,6 +70,11 @@ type Workload struct {
 	Pull Delay
 	// Hold is how long a request is held at most. Default 60 s.
 	Hold time.Duration
+	// Ready is the time from being bound to being Ready for Kubernetes, where that is another than serving (PodStart): a
+	// readiness probe looks once in a while, and the gateway sees for itself. The default is PodStart.
+	Ready Delay
+	// Floors are those that hold at a time or begin next; nil is that there are none beside those of the policy.
+	Floors func(at time.Time) []autoscaler.Floor
 }
 
 // Pool is machines to buy, with the time that they take from the order to a ready node.
@@ -72,6 +82,9 @@ type Pool struct {
 	autoscaler.Pool
 	Join   Delay
 	Faults Faults
+	// DisruptionAt, when not nil, is in the place of Disruption at a time, with so many nodes: budgets are percentages, and hold
+	// at times.
+	DisruptionAt func(at time.Time, nodes int) autoscaler.Disruption
 }
 
 // Delays are what the parts of the loop itself take. Those with a default have it when they are zero.
@@ -80,8 +93,10 @@ type Delays struct {
 	Decide time.Duration
 	// Write is from the plan to the acknowledged scale, Order to the provider having the target; default 5 ms each.
 	Write, Order time.Duration
-	// Create is from the acknowledged scale, or the ready node, to a bound pod (controller manager and scheduler); default 50 ms.
+	// Create is from the acknowledged scale to a bound pod where there is room (controller manager and scheduler); default 50 ms.
 	Create Delay
+	// Bind is from a ready node to the binding of pods that waited for it; default as Create.
+	Bind Delay
 	// Probe is from a serving pod to the first release to it; default 5 ms.
 	Probe time.Duration
 	// Stop is from a pod's last answer to its being gone; default 0.
@@ -99,16 +114,23 @@ func (c *Config) complete() error {
 	if c.Counts != nil && (c.Period <= 0 || c.ServiceOf == nil || c.New == nil || c.Policy == Oracle) {
 		return errors.New("counts need a period, service times and workloads made by New, and there is no oracle for them")
 	}
+	c.QueueLimit, c.QueueTotal = cmp.Or(c.QueueLimit, 1000), cmp.Or(c.QueueTotal, 10000)
 	c.Seed, c.Settle = cmp.Or(c.Seed, 1), cmp.Or(c.Settle, time.Hour)
 	d := &c.Delays
 	d.Decide, d.Write, d.Order = cmp.Or(d.Decide, 2*time.Millisecond), cmp.Or(d.Write, 5*time.Millisecond), cmp.Or(d.Order, 5*time.Millisecond)
 	d.Probe = cmp.Or(d.Probe, 5*time.Millisecond)
 	orDefault(&d.Create, 50*time.Millisecond)
+	if d.Bind.none() {
+		d.Bind = d.Create
+	}
 	orDefault(&d.Delete, time.Second)
-	for name, v := range map[string]Delay{"create": d.Create, "stop": d.Stop, "delete": d.Delete} {
+	for name, v := range map[string]Delay{"create": d.Create, "bind": d.Bind, "stop": d.Stop, "delete": d.Delete} {
 		if err := v.Validate(); err != nil {
 			return fmt.Errorf("delays.%s: %w", name, err)
 		}
+	}
+	if err := c.ControlPlane.validate(); err != nil {
+		return err
 	}
 	c.Workloads, c.Pools = slices.Clone(c.Workloads), slices.Clone(c.Pools)
 	for i := range c.Workloads {
@@ -132,7 +154,7 @@ func (c *Config) complete() error {
 }
 
 func orDefault(d *Delay, mean time.Duration) {
-	if d.Mean == 0 && len(d.Samples) == 0 {
+	if d.none() {
 		d.Mean = mean
 	}
 }
@@ -145,6 +167,9 @@ func (w *Workload) complete() error {
 	}
 	if err := w.PodStart.Validate(); err != nil {
 		return fmt.Errorf("workload %s: podStart: %w", w.ID, err)
+	}
+	if err := w.Ready.Validate(); err != nil {
+		return fmt.Errorf("workload %s: ready: %w", w.ID, err)
 	}
 	if err := w.Pull.Validate(); err != nil {
 		return fmt.Errorf("workload %s: pull: %w", w.ID, err)

@@ -5,7 +5,7 @@ import "time"
 // decider is who decides about replicas and machines. There are two: Wholescale's one loop, which decides about both in one
 // plan, and the two loops of its rivals, of which the second sees only what the first has left undone.
 type decider interface {
-	// tick is called on each whole second in which there is anything at all.
+	// tick is called each second in which there is anything at all.
 	tick()
 	// heard is called at once when something happens.
 	heard(happening)
@@ -21,6 +21,8 @@ const (
 	nodeJoined                    // a machine is a ready node: Pool, Took since the order
 	podWaits                      // a pod was created, and bound if there was room: Workload
 	worldChanged                  // a pod or a node went, or an order was refused: Workload, or nil
+	cameBack                      // a controller runs again after a time without one
+	reportDue                     // a second has gone by at the gateway
 	workloadAdded                 // the first request for it has come, or the run begins: Workload
 )
 
@@ -42,7 +44,9 @@ func (s *simulation) scale(w *workload, to int, observed time.Duration) {
 	s.result.scaledBy(from, to)
 	w.replicas = to
 	s.after(s.Delays.Write, func() {
-		s.result.scaled(s.now-observed, to > from)
-		s.setReplicas(w, w.replicas)
+		s.written(func() {
+			s.result.scaled(s.now-observed, to > from)
+			s.setReplicas(w, w.replicas)
+		})
 	})
 }

@@ -45,6 +45,9 @@ func (d Delay) Validate() error {
 	return nil
 }
 
+// none says that a delay was not given.
+func (d *Delay) none() bool { return d.Mean == 0 && len(d.Samples) == 0 }
+
 // ParseDelay reads 45s, normal(45s,9s), lognormal(45s,20s) or empirical(41s,45s,90s).
 func ParseDelay(text string) (Delay, error) {
 	fail := func(why error) (Delay, error) {

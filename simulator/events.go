@@ -6,6 +6,9 @@ import "time"
 // simulator itself counts from it.
 var epoch = time.Unix(1_700_000_000, 0).UTC()
 
+// Epoch is when each run begins, for what a Config is asked by time (Workload.Floors, Pool.DisruptionAt).
+func Epoch() time.Time { return epoch }
+
 // kind is what an event does. The two that each request causes have a kind of their own, so that they cost no closure.
 type kind uint8
 

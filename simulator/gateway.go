@@ -24,6 +24,7 @@ type workload struct {
 	serial   int
 	queue    []int32 // requests, from head on
 	head     int
+	sized    uint64 // when the queue last changed, in steps of simulation.sized
 	inFlight int
 	ready    int // pods that are ready and not leaving
 	live     int // pods that are not leaving
@@ -67,8 +68,8 @@ func (w *workload) meter(now time.Duration) {
 	}
 }
 
-// freePod is the pod with a free slot and the least in flight, the first of equals; nil when there is none. It is the
-// order of gateway's slots, whose equals are those that have been open for longest.
+// freePod is the pod with a free slot and the least in flight; nil when there is none. Of equals it is the first by name, which
+// here is the oldest. TestHoldsAsTheGatewayDoes holds it, and the queue, to the gateway's.
 func (w *workload) freePod() *pod {
 	var best *pod
 	for _, p := range w.pods {
@@ -97,13 +98,56 @@ func (s *simulation) arrive(w *workload, service time.Duration) {
 			return
 		}
 	}
+	if why := s.makeRoom(w); why != "" {
+		s.result.failed(w, 0, s.now, why)
+		s.spare = append(s.spare, i)
+		return
+	}
 	w.queue = append(w.queue, i)
+	s.resized(w, 1)
 	s.result.held++
 	if !w.expiring {
 		w.expiring = true
 		s.push(event{at: s.now + w.Hold, kind: expires, index: w.index})
 	}
 	s.decider.heard(happening{what: queueFormed, workload: w})
+}
+
+// resized notes that a queue is one longer or shorter.
+func (s *simulation) resized(w *workload, by int) {
+	s.held += by
+	s.sized++
+	w.sized = s.sized
+}
+
+// makeRoom is why a queue may not grow; empty when it may. When all are full, one may still grow at the cost of the newest
+// in the longest, as long as it stays shorter than that.
+func (s *simulation) makeRoom(w *workload) string {
+	if w.queued() >= s.QueueLimit {
+		return "its queue was full"
+	}
+	if s.held < s.QueueTotal {
+		return ""
+	}
+	longest := w
+	for _, o := range s.workloads {
+		if n := o.queued(); n > longest.queued() || n == longest.queued() && o.sized > longest.sized {
+			longest = o
+		}
+	}
+	if w.queued()+1 >= longest.queued() {
+		return "all queues together were full"
+	}
+	longest.meter(s.now)
+	s.touch(longest)
+	last := len(longest.queue) - 1
+	i := longest.queue[last]
+	longest.queue = longest.queue[:last]
+	s.resized(longest, -1)
+	r := &s.requests[i]
+	s.result.failed(longest, s.now-r.arrived, r.arrived, "all queues together were full, and its was the longest")
+	s.spare = append(s.spare, i)
+	return ""
 }
 
 func (s *simulation) newRequest(w *workload, service time.Duration) int32 {
@@ -140,14 +184,15 @@ func (s *simulation) expire(w *workload) {
 		}
 		w.meter(s.now)
 		s.touch(w)
-		w.pop()
+		s.unqueue(w)
 		s.result.failed(w, s.now-r.arrived, r.arrived, "held for as long as it may be")
 		s.spare = append(s.spare, i)
 	}
 }
 
-// pop takes the first out of the queue.
-func (w *workload) pop() {
+// unqueue takes the first out of the queue.
+func (s *simulation) unqueue(w *workload) {
+	s.resized(w, -1)
 	w.head++
 	if w.head == len(w.queue) {
 		w.queue, w.head = w.queue[:0], 0
@@ -205,7 +250,7 @@ func (s *simulation) drainQueue(w *workload) {
 			return
 		}
 		i := w.queue[w.head]
-		w.pop()
+		s.unqueue(w)
 		s.release(i, p)
 	}
 }
@@ -245,6 +290,7 @@ func (s *simulation) reportPart(memory *autoscaler.Memory, list []*workload) {
 func (w *workload) load() autoscaler.Load {
 	l := autoscaler.Load{ID: w.ID, Queued: w.queued(), Arrivals: w.arrivals, Ended: w.ended, Service: w.service}
 	w.arrivals, w.ended, w.service = 0, 0, 0
+	w.focus.told = w.busy() > 0
 	if w.flow != nil {
 		l.Pods = w.flowLoads()
 	} else if w.inFlight > 0 {

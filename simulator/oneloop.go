@@ -55,7 +55,7 @@ func (l *oneLoop) heard(h happening) {
 			s.at(max(s.now+s.Delays.Decide, l.last+2*l.took), func() {
 				since := l.urgentSince
 				l.urgentSince = -1
-				if s.PlanAll || s.reported < s.now-autoscaler.Tick || !l.reportedOnce {
+				if s.PlanAll || len(s.workloads) <= wholeReports || s.reported < s.now-autoscaler.Tick || !l.reportedOnce {
 					s.report(l.memory)
 				} else {
 					s.reportPart(l.memory, l.marked)
@@ -64,6 +64,11 @@ func (l *oneLoop) heard(h happening) {
 				l.plan(since, false)
 			})
 		}
+	case cameBack:
+		l.forget()
+	case reportDue:
+		s.report(l.memory)
+		l.reportedOnce = true
 	case workloadAdded:
 		l.mark(h.workload)
 	case podStarted:
@@ -84,6 +89,10 @@ func (l *oneLoop) heard(h happening) {
 		l.again()
 	}
 }
+
+// wholeReports is up to how many workloads a report of a queue between ticks has all averages, as the gateway's has. With
+// more, Memory would go through all of them for each queue.
+const wholeReports = 32
 
 // progress is what goes as it was planned. The controller plans then too; there is nothing for it to decide that cannot
 // wait for the tick.
@@ -116,14 +125,18 @@ func (l *oneLoop) again() {
 }
 
 func (l *oneLoop) tick() {
-	l.s.report(l.memory)
-	l.reportedOnce = true
+	if l.s.Counts != nil {
+		l.s.report(l.memory)
+	}
 	l.plan(l.s.now, true)
 }
 
 // plan decides and carries out, with the delays that doing so takes. observed is when what caused it happened.
 func (l *oneLoop) plan(observed time.Duration, tick bool) {
 	s := l.s
+	if s.undecided() {
+		return
+	}
 	l.choose(tick)
 	c, any := l.picture(tick, !s.full)
 	if !any {
@@ -197,8 +210,7 @@ func (l *oneLoop) carryOut(d autoscaler.Decision, observed time.Duration) {
 			p := l.pools[o.Pool]
 			p.target = o.To
 			s.after(s.Delays.Order, func() {
-				s.result.bought(s.now-observed, o.To > o.From)
-				s.setTarget(p, p.target, o.Delete)
+				s.order(p, o.Delete, func() { s.result.bought(s.now-observed, o.To > o.From) })
 			})
 		}
 	}
@@ -268,6 +280,9 @@ func (l *oneLoop) picture(tick, few bool) (autoscaler.Cluster, bool) {
 	for _, w := range l.chosen {
 		v := w.Workload.Workload
 		v.Replicas, v.Initialized = w.replicas, v.Policy.Initial == 0
+		if w.Floors != nil {
+			v.Policy.Floors = w.Floors(s.clock())
+		}
 		c.Workloads = append(c.Workloads, v)
 		for _, p := range w.pods {
 			c.Pods = append(c.Pods, w.podView(p))
@@ -281,7 +296,10 @@ func (l *oneLoop) pool(p *pool, few bool) (upkeep bool) {
 	s, c := l.s, &l.buffer
 	view := p.Pool.Pool
 	view.Target = p.target
-	if p.refused > s.now {
+	if p.DisruptionAt != nil {
+		view.Disruption = p.DisruptionAt(s.clock(), len(p.nodes))
+	}
+	if p.outOfStock(s.now, stockMemory) {
 		view.StockOut = "the provider had none"
 	}
 	c.Pools = append(c.Pools, view)
@@ -304,6 +322,9 @@ func (l *oneLoop) pool(p *pool, few bool) (upkeep bool) {
 			v.Phase = autoscaler.Leaving
 		case n.ready:
 			v.Phase = autoscaler.Ready
+		}
+		if n.ready {
+			v.Allocatable = n.has
 		}
 		upkeep = upkeep || len(n.pods) == 0 || n.draining || n.deleting || !n.ready
 		c.Nodes = append(c.Nodes, v)

@@ -226,18 +226,22 @@ func TestAFunctionMoreChangesNoOthersArrivals(t *testing.T) {
 
 // TestBuyersTakeTheirTime: what FEATURES and the rivals' sources say of when a node is asked for.
 func TestBuyersTakeTheirTime(t *testing.T) {
-	first := func(p simulator.Policy) time.Duration {
-		c := several(p, []trace.Request{{At: 500 * time.Millisecond, Service: time.Second}})
-		c.Pools[0].Join = simulator.Delay{}
-		r := run(t, c)
-		if r.Figures.Answered != 1 {
-			t.Fatalf("%s: %+v", p, r.Figures)
+	const seeds = 20
+	first := func(p simulator.Policy) (mean time.Duration) {
+		for seed := range uint64(seeds) {
+			c := several(p, []trace.Request{{At: 500 * time.Millisecond, Service: time.Second}})
+			c.Pools[0].Join, c.Seed = simulator.Delay{}, seed+1
+			r := run(t, c)
+			if r.Figures.Answered != 1 {
+				t.Fatalf("%s: %+v", p, r.Figures)
+			}
+			mean += time.Duration(r.Figures.WaitP50Ms*float64(time.Millisecond)) / seeds
 		}
-		return time.Duration(r.Figures.WaitP50Ms * float64(time.Millisecond))
+		return mean
 	}
 	ours, karpenter, ca := first(simulator.Wholescale), first("kpa+karpenter"), first("kpa+ca")
-	if ours > time.Second || karpenter < 1500*time.Millisecond || karpenter > 3*time.Second || ca < 9*time.Second || ca > 12*time.Second {
-		t.Errorf("with machines that join at once the first request waits %s, %s with Karpenter and %s with Cluster Autoscaler", ours, karpenter, ca)
+	if ours > time.Second || karpenter < 1500*time.Millisecond || karpenter > 3*time.Second || ca < 4*time.Second || ca > 9*time.Second {
+		t.Errorf("with machines that join at once the first request waits %s on average, %s with Karpenter and %s with Cluster Autoscaler", ours, karpenter, ca)
 	}
 }
 

@@ -19,6 +19,10 @@ type Faults struct {
 	NeverShare float64
 	// ReclaimsPerHour is how many times a machine is taken away in an hour of its life on average (spot), with what is on it.
 	ReclaimsPerHour float64
+	// SmallShare of the machines have SmallFactor of what was promised of them; 0 to 1.
+	SmallShare, SmallFactor float64
+	// OrdersPerMinute is how many orders the provider takes, one at least at a time; more are tried again. 0 is no limit.
+	OrdersPerMinute float64
 	// Prices are changes of the price, in order of time.
 	Prices []PriceChange
 }
@@ -38,6 +42,10 @@ func (f *Faults) validate() error {
 		return errors.New("faults: a share is 0 to 1")
 	case f.SlowShare > 0 && f.SlowFactor < 1:
 		return errors.New("faults.slowFactor: it is at least 1")
+	case f.SmallShare < 0 || f.SmallShare > 1 || f.SmallFactor < 0 || f.SmallFactor > 1:
+		return errors.New("faults: smallShare and smallFactor are 0 to 1")
+	case !(f.OrdersPerMinute >= 0):
+		return errors.New("faults.ordersPerMinute: it is not below 0")
 	case f.ReclaimsPerHour < 0:
 		return errors.New("faults.reclaimsPerHour: it is not below 0")
 	}
@@ -59,8 +67,8 @@ func (f *Faults) out(at time.Duration) bool {
 	return slices.ContainsFunc(f.StockOuts, func(s Span) bool { return at >= s.From && at < s.Until })
 }
 
-// stockMemory is how long a refusal is believed: Karpenter's cache of insufficient capacity is 3 minutes.
-const stockMemory = 3 * time.Minute
+// stockMemory is how long the controller believes a refusal (autoscaler/controller, pools.go, stockOutFor).
+const stockMemory = time.Minute
 
 // node is the model of one machine.
 type node struct {
@@ -68,7 +76,7 @@ type node struct {
 	pool       *pool
 	ordered    time.Duration
 	joined     time.Duration
-	free       autoscaler.Resources
+	has, free  autoscaler.Resources
 	pods       []*pod
 	images     map[*workload]time.Duration // when they are there
 	emptySince time.Duration
@@ -85,7 +93,13 @@ type pool struct {
 	target  int
 	nodes   []*node
 	serial  int
-	refused time.Duration // until when it is known to have no stock
+	refused time.Duration // when it last had no stock; 0 when it never had none
+	throttle
+}
+
+// outOfStock says that a pool refused so lately that whoever remembers it for so long does not ask again.
+func (p *pool) outOfStock(now, remembered time.Duration) bool {
+	return p.refused > 0 && now < p.refused+remembered
 }
 
 // staying counts the machines that are not ending.
@@ -109,7 +123,7 @@ func (s *simulation) setTarget(p *pool, target int, ends []autoscaler.NodeID) {
 	}
 	for live := p.staying(); live < target; live++ {
 		if p.Faults.out(s.now) {
-			p.refused = s.now + stockMemory
+			p.refused = max(s.now, 1)
 			p.target = live
 			s.result.refusals++
 			s.decider.heard(happening{what: worldChanged, workload: nil})
@@ -132,11 +146,15 @@ func (s *simulation) end(n *node) {
 func (s *simulation) buy(p *pool) *node {
 	s.result.account(s.now)
 	p.serial++
-	n := &node{id: fmt.Sprintf("%s-%05d", p.ID, p.serial), pool: p, ordered: s.now, free: p.Allocatable}
+	n := &node{id: fmt.Sprintf("%s-%05d", p.ID, p.serial), pool: p, ordered: s.now, has: p.Allocatable}
 	p.nodes = append(p.nodes, n)
 	s.result.nodes++
 	s.result.price += p.PricePerHour
 	f := &p.Faults
+	if f.SmallShare > 0 && stream(s.Seed, n.id+"/small").Float64() < f.SmallShare {
+		n.has.CPU, n.has.Memory = int64(float64(n.has.CPU)*f.SmallFactor), int64(float64(n.has.Memory)*f.SmallFactor)
+	}
+	n.free = n.has
 	takes := s.chance(&p.Join, n.id, "join")
 	if f.SlowShare > 0 && stream(s.Seed, n.id+"/slow").Float64() < f.SlowShare {
 		takes = time.Duration(float64(takes) * f.SlowFactor)
@@ -158,7 +176,7 @@ func (s *simulation) join(n *node) {
 	n.ready, n.joined, n.emptySince = true, s.now, s.now
 	s.decider.heard(happening{what: nodeJoined, pool: n.pool, took: s.now - n.ordered})
 	s.result.joined(s.now - n.ordered)
-	s.after(s.chance(&s.Delays.Create, n.id, "schedule"), func() { s.schedule() })
+	s.after(s.chance(&s.Delays.Bind, n.id, "schedule"), func() { s.schedule() })
 }
 
 // reclaim is a spot machine that is taken away with what is on it.

@@ -38,7 +38,7 @@ type result struct {
 	moved                              int64
 	flowAnswers, flowErrors            float64
 	plans, violations                  int
-	refusals, reclaims                 int
+	refusals, reclaims, throttled      int
 	waitedForNode, waitedForPod        int64
 }
 
@@ -267,7 +267,7 @@ func (r *result) finish(s *simulation) {
 		WaitP50Ms: sum.WaitMs.P50, WaitP99Ms: sum.WaitMs.P99, WaitP999Ms: report.Milliseconds(r.waits.quantile(0.999)),
 		WaitSeconds: r.waits.sum.Seconds(), PodHours: sum.PodSeconds / 3600, NodeHours: sum.NodeSeconds / 3600, Money: sum.Cost,
 		ReplicasMax: sum.ReplicasMax, NodesMax: sum.NodesMax, Plans: int64(r.plans), Violations: int64(r.violations),
-		OrdersRefused: int64(r.refusals), NodesReclaimed: int64(r.reclaims),
+		OrdersRefused: int64(r.refusals), NodesReclaimed: int64(r.reclaims), OrdersThrottled: int64(r.throttled),
 	}
 	for _, w := range s.workloads {
 		f.HeldAtEnd += int64(w.busy())

@@ -8,17 +8,20 @@ import (
 	"github.com/wholescale/wholescale/autoscaler"
 )
 
-// clusterAutoscaler buys machines as Cluster Autoscaler does. Sources are of kubernetes/autoscaler, cluster-autoscaler:
+// clusterAutoscaler buys machines as Cluster Autoscaler does. Sources are of kubernetes-sigs/cluster-autoscaler, to which its
+// code has moved, at commit 33c3f97b of 2026-08-21, read on 2026-11-25; the defaults are in pkg/config/flags/flags.go and
+// pkg/config/const.go:
 //
-//   - a scan every 10 s (main.go, --scan-interval);
-//   - up: pods that the scheduler has refused, less those that fit on nodes that are coming (core/static_autoscaler.go,
-//     RunOnce; core/podlistprocessor/filter_out_schedulable.go), packed first-fit by size onto new nodes of one group
-//     (estimator/binpacking_estimator.go), the group with the least waste (expander/waste/waste.go); a group that failed
-//     is left alone for 5 minutes, doubled up to 30 (clusterstate, --initial-node-group-backoff-duration);
-//   - down: a node of which less than half is requested, of CPU and of memory (simulator/utilization/info.go,
-//     --scale-down-utilization-threshold 0.5) and whose pods fit on others (simulator/cluster.go, FindNodesToRemove), for
+//   - a scan every 10 s (--scan-interval);
+//   - up: pods that the scheduler has refused, less those that fit on nodes that are coming (pkg/core/static_autoscaler.go,
+//     RunOnce; pkg/core/podlistprocessor/filter_out_schedulable.go), packed first-fit by size onto new nodes of one group
+//     (pkg/estimator/binpacking_estimator.go), the group with the least waste (--expander; pkg/expander/waste/waste.go); a
+//     group that failed is left alone for 5 minutes, doubled up to 30 (--initial-node-group-backoff-duration,
+//     --max-node-group-backoff-duration);
+//   - down: a node of which less than half is requested, of CPU and of memory (pkg/simulator/utilization/info.go,
+//     --scale-down-utilization-threshold 0.5) and whose pods fit on others (pkg/simulator/cluster.go), for
 //     10 minutes (--scale-down-unneeded-time), and not within 10 minutes of a scale-up (--scale-down-delay-after-add);
-//     10 empty nodes at once, of others one (--max-empty-bulk-delete, --max-drain-parallelism 1);
+//     10 nodes at once, of those with pods one (--max-scale-down-parallelism, --max-drain-parallelism);
 //   - a node that has not joined after 15 minutes is given up (--max-node-provision-time).
 type clusterAutoscaler struct {
 	s       *simulation
@@ -55,7 +58,7 @@ func newClusterAutoscaler(s *simulation) *clusterAutoscaler {
 func (c *clusterAutoscaler) refused(*pod) {}
 
 func (c *clusterAutoscaler) tick() {
-	if c.s.now%caScan != 0 {
+	if !c.s.due(caScan) {
 		return
 	}
 	c.forget()
@@ -120,9 +123,8 @@ func (c *clusterAutoscaler) buy(p *pool, nodes int) {
 	before := p.staying()
 	p.target = before + nodes
 	c.s.after(c.s.Delays.Order, func() {
-		c.s.result.bought(0, true)
-		c.s.setTarget(p, p.target, nil)
-		if p.staying() < p.target {
+		c.s.order(p, nil, func() { c.s.result.bought(0, true) })
+		if p.outOfStock(c.s.now, 1) {
 			c.fail(p)
 		}
 	})

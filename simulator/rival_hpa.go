@@ -6,7 +6,8 @@ import (
 )
 
 // hpa is Kubernetes' HorizontalPodAutoscaler (autoscaling/v2) on the requests held and in flight, as an external metric
-// with an average value. Sources are of kubernetes/kubernetes, pkg/controller/podautoscaler unless said otherwise:
+// with an average value. Sources are of kubernetes/kubernetes v1.37.2, read on
+// 2026-11-25, pkg/controller/podautoscaler unless said otherwise:
 //
 //   - every 15 s (config/v1alpha1/defaults.go, HorizontalPodAutoscalerSyncPeriod);
 //   - ceil(metric / target), and no change within 10 % (replica_calculator.go, GetExternalPerPodMetricReplicas;
@@ -14,7 +15,7 @@ import (
 //   - down to the largest wish of the last 300 s (horizontal.go, stabilizeRecommendationWithBehaviors;
 //     HorizontalPodAutoscalerDownscaleStabilization), up without a window;
 //   - up by the larger of 4 pods and 100 % in 15 s, down by 100 % in 15 s (pkg/apis/autoscaling/v2/defaults.go,
-//     scaleUpRules and scaleDownRules; horizontal.go, calculateScaleUpLimitWithScalingRules);
+//     defaultHPAScaleUpRules and defaultHPAScaleDownRules; horizontal.go, calculateScaleUpLimitWithScalingRules);
 //   - one replica at least (spec.minReplicas), as nothing of HPA's holds a request while there is none.
 //
 // The metric is the average over the 15 s before, and at least as fresh as any metrics pipeline has it: Delays.Metrics

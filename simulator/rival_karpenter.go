@@ -2,21 +2,23 @@ package simulator
 
 import "time"
 
-// karpenter buys machines as Karpenter does. Sources are of kubernetes-sigs/karpenter, pkg/controllers:
+// karpenter buys machines as Karpenter does. Sources are of kubernetes-sigs/karpenter, pkg/controllers unless said otherwise, at
+// commit 2266468 of 2026-08-20, read on 2026-11-25:
 //
 //   - up: pods that the scheduler has refused are gathered until none came for 1 s, 10 s at most
-//     (provisioning/batcher.go; operator/options, BATCH_IDLE_DURATION, BATCH_MAX_DURATION), and get nodes together: the
-//     largest pods first, onto nodes that are coming, then onto new ones (provisioning/scheduling/scheduler.go, Solve), of
-//     the pool of the highest weight, and there of the one that is cheapest for them (scheduling/nodeclaimtemplate.go);
-//   - a pool that was out of stock is left alone for 3 minutes (the provider's cache of insufficient capacity);
+//     (provisioning/batcher.go; pkg/operator/options/options.go, BATCH_IDLE_DURATION, BATCH_MAX_DURATION), and get nodes
+//     together: the largest pods first, onto nodes that are coming, then onto new ones (provisioning/scheduling/scheduler.go,
+//     Solve), of the pool of the highest weight, and there of the one that is cheapest for them;
+//   - a pool that was out of stock is left alone for 3 minutes (karpenter-provider-aws, pkg/cache/cache.go,
+//     UnavailableOfferingsTTL; some other providers have 30);
 //   - down, every 10 s (disruption/controller.go, pollingPeriod): nodes that are empty for consolidateAfter
 //     (disruption/emptiness.go), then one node whose pods fit on others (disruption/singlenodeconsolidation.go), and of
-//     either only what is still so 15 s later (disruption/consolidation.go, consolidationTTL); no more than 10 % of a pool,
-//     rounded up, at a time (NodePool spec.disruption.budgets);
-//   - a node that has not registered after 15 minutes is given up (nodeclaim/lifecycle/liveness.go, registrationTTL).
+//     either only what is still so 15 s later (disruption/consolidation.go, commandValidationDelay); no more than 10 % of a
+//     pool, rounded up, at a time (pkg/apis/v1/nodepool.go, disruption.budgets);
+//   - a node that has not registered after 15 minutes is given up (nodeclaim/lifecycle/liveness.go, registrationTimeout).
 //
-// consolidateAfter is 0 s by default in Karpenter's API; a pool's own IdleAfter goes before it where it is longer, as it is
-// the same setting.
+// consolidateAfter is 0 s by default in Karpenter's API (pkg/apis/v1/nodepool.go); a pool's own IdleAfter goes before it where
+// it is longer, as it is the same setting.
 type karpenter struct {
 	s           *simulation
 	first, last time.Duration // of the batch; first below 0 without one
@@ -30,6 +32,7 @@ const (
 	karpenterPoll     = 10 * time.Second
 	karpenterValidate = 15 * time.Second
 	karpenterRegister = 15 * time.Minute
+	karpenterStock    = 3 * time.Minute
 	karpenterBudget   = 10 // percent
 )
 
@@ -64,7 +67,7 @@ func (k *karpenter) provision() {
 			var best *pool
 			bestPrice, bestNodes := 0.0, 0
 			for _, p := range s.pools {
-				if p.Weight != weight || p.refused > s.now {
+				if p.Weight != weight || p.outOfStock(s.now, karpenterStock) {
 					continue
 				}
 				nodes, placed := estimate(pending, p, p.Max-max(p.staying(), p.target))
@@ -80,8 +83,7 @@ func (k *karpenter) provision() {
 			}
 			best.target = max(best.staying(), best.target) + bestNodes
 			s.after(s.Delays.Order, func() {
-				s.result.bought(0, true)
-				s.setTarget(best, best.target, nil)
+				s.order(best, nil, func() { s.result.bought(0, true) })
 			})
 			before := len(pending)
 			if pending = s.unplaced(); len(pending) >= before {
@@ -112,7 +114,7 @@ func weights(pools []*pool) []int {
 
 func (k *karpenter) tick() {
 	s := k.s
-	if s.now%karpenterPoll != 0 {
+	if !s.due(karpenterPoll) {
 		return
 	}
 	for _, p := range s.pools {

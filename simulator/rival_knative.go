@@ -45,7 +45,7 @@ func (k *knative) wish(w *workload) int {
 	average := w.rival.average(s.now)
 	m.stable.Add(second, average)
 	m.panicked.Add(second, average)
-	if s.now%knativeTick != 0 {
+	if !s.due(knativeTick) {
 		return w.replicas
 	}
 	demand := autoscaler.Demand{Stable: m.stable.Mean(second), Panic: m.panicked.Mean(second)}

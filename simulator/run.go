@@ -43,10 +43,15 @@ func Run(c Config) (Result, error) {
 		return Result{}, err
 	}
 	s.decider = decider
+	if c.Counts == nil { // a fluid has no moments between its steps
+		s.reportPhase, s.planPhase = s.phase("gateway/tick"), s.phase("controller/tick")
+		s.scanPhase = time.Duration(stream(s.Seed, "controller/scan").IntN(mostScan)) * time.Second
+	}
 	for _, w := range c.Workloads {
 		s.add(w)
 	}
 	s.changePrices()
+	s.comeBack()
 	run := s.run
 	if c.Counts != nil {
 		run = s.runCounts
@@ -87,18 +92,24 @@ type simulation struct {
 	pools     []*pool
 	requests  []request
 	spare     []int32 // places in requests
+	held      int     // requests in all queues
+	sized     uint64  // how many times one of them changed
 	touched   []*workload
 	waiting   []*pod // that the scheduler has no node for yet
 	reported  time.Duration
 	ticking   bool
-	coming    trace.Request
-	ended     bool // all requests have arrived
-	lastBusy  time.Duration
-	steps     int
-	result    result
-	decisions strings.Builder
-	rules     autoscaler.PolicyName // for all workloads; empty for their own
-	fault     error
+	// reportPhase and planPhase are where in each second the gateway reports and the decider has its tick: two processes that
+	// started when they did. Nothing in the world is in step with the seconds that averages are kept in.
+	reportPhase, planPhase time.Duration
+	scanPhase              time.Duration // whole seconds, of what comes less often than each
+	coming                 trace.Request
+	ended                  bool // all requests have arrived
+	lastBusy               time.Duration
+	steps                  int
+	result                 result
+	decisions              strings.Builder
+	rules                  autoscaler.PolicyName // for all workloads; empty for their own
+	fault                  error
 }
 
 // add makes a workload.
@@ -224,7 +235,7 @@ func (s *simulation) arrival() {
 
 // idle says that there is nothing that a tick could change.
 func (s *simulation) idle() bool {
-	if s.result.pods > 0 || len(s.touched) > 0 {
+	if s.result.pods > 0 || len(s.touched) > 0 || len(s.requests) > len(s.spare) {
 		return false
 	}
 	for _, w := range s.workloads {
@@ -249,14 +260,40 @@ func (s *simulation) over() bool {
 	return s.now-s.lastBusy > s.Settle || !s.ticking && len(s.heap) == 0
 }
 
-// startTicks makes the ticks run, on whole seconds, for as long as there is anything.
+// phase is a moment within a second, of one process.
+func (s *simulation) phase(process string) time.Duration {
+	return time.Duration(stream(s.Seed, process).Int64N(int64(autoscaler.Tick)))
+}
+
+// mostScan is the longest of the rivals' periods that divide it, in seconds.
+const mostScan = 60
+
+// due says that a tick is one of those that come each so often.
+func (s *simulation) due(every time.Duration) bool {
+	return (s.now-s.planPhase-s.scanPhase)%every == 0
+}
+
+// following is the next moment of a phase.
+func following(now, phase time.Duration) time.Duration {
+	return (now - phase + autoscaler.Tick).Truncate(autoscaler.Tick) + phase
+}
+
+// startTicks makes the ticks run for as long as there is anything.
 func (s *simulation) startTicks() {
 	if s.ticking {
 		return
 	}
 	s.ticking = true
 	s.reported = s.now
-	s.at(s.now.Truncate(autoscaler.Tick)+autoscaler.Tick, s.tick)
+	s.at(following(s.now, s.planPhase), s.tick)
+	s.at(following(s.now, s.reportPhase), s.reportTick)
+}
+
+func (s *simulation) reportTick() {
+	if s.ticking {
+		s.decider.heard(happening{what: reportDue})
+		s.after(autoscaler.Tick, s.reportTick)
+	}
 }
 
 func (s *simulation) tick() {

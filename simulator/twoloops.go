@@ -66,7 +66,7 @@ func (l *twoLoops) heard(h happening) {
 		}
 	case queueFormed:
 		w := h.workload
-		if w.rival.waking || l.scaler.wake(w) < 0 {
+		if s.undecided() || w.rival.waking || l.scaler.wake(w) < 0 {
 			return
 		}
 		w.rival.waking = true
@@ -77,6 +77,8 @@ func (l *twoLoops) heard(h happening) {
 				s.scale(w, l.bounded(w, n), since)
 			}
 		})
+	case cameBack:
+		l.forget()
 	case podRefused:
 		l.buyer.refused(h.pod)
 	}
@@ -91,7 +93,10 @@ func (l *twoLoops) bounded(w *workload, n int) int {
 
 func (l *twoLoops) tick() {
 	s := l.s
-	if every := l.scaler.every(); s.now%every == 0 {
+	if s.undecided() {
+		return
+	}
+	if every := l.scaler.every(); s.due(every) {
 		for _, w := range l.present {
 			if w.replicas == 0 && w.busy() == 0 && w.rival.integral == 0 && !w.rival.hybrid.due(s.now) {
 				w.rival.taken = s.now

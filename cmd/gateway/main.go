@@ -67,6 +67,7 @@ func command() *cobra.Command {
 	p.BoolVar(&f.config.TrustForwarded, "trust-forwarded", false, "keep X-Forwarded-* that come in, behind a load balancer")
 	p.IntVar(&f.config.QueueLimit, "queue-limit", 1000, "requests held for one workload whose route gives no limit")
 	p.IntVar(&f.config.QueueTotal, "queue-total", 10000, "requests held for all workloads")
+	p.IntVar(&f.config.Arrivals, "arrivals", 0, "ended requests to remember for wholescale record: time, workload, duration, status; 0 for none")
 	p.DurationVar(&f.config.DrainDelay, "drain-delay", 0, "time to go on accepting after SIGTERM, until load balancers have noticed")
 	p.DurationVar(&f.config.DrainTimeout, "drain-timeout", 0, "time for requests to end after that (default 30s)")
 	p.StringVar(&f.config.Name, "name", "", "name of this process for the controller (default host name and a random suffix)")

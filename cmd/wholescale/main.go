@@ -17,8 +17,9 @@ import (
 
 // Exit codes.
 const (
-	exitFailed = 1
-	exitUsage  = 2
+	exitFailed  = 1
+	exitUsage   = 2
+	exitRefuted = 3
 )
 
 // errUsage marks what the caller got wrong.
@@ -40,6 +41,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errUsage), errors.Is(err, errUnjudged):
 		fmt.Fprintln(stderr, "wholescale:", err)
 		return exitUsage
+	case errors.Is(err, errRefuted):
+		fmt.Fprintln(stderr, "wholescale:", err)
+		return exitRefuted
 	}
 	fmt.Fprintln(stderr, "wholescale:", err)
 	return exitFailed
@@ -52,7 +56,7 @@ func command() *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	root.AddCommand(simulateCommand(), traceCommand(), demoCommand(), benchCommand(), versionCommand())
+	root.AddCommand(simulateCommand(), traceCommand(), recordCommand(), demoCommand(), benchCommand(), versionCommand())
 	root.AddCommand(whyCommand(), whatifCommand(), stateCommand(), checkCommand())
 	convention(root)
 	return root

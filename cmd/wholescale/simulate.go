@@ -11,16 +11,25 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wholescale/wholescale/api/v1alpha1"
 	"github.com/wholescale/wholescale/autoscaler"
+	ctrl "github.com/wholescale/wholescale/autoscaler/controller"
 	"github.com/wholescale/wholescale/simulator"
 	"github.com/wholescale/wholescale/simulator/report"
 	"github.com/wholescale/wholescale/simulator/trace"
+	"github.com/wholescale/wholescale/simulator/tune"
 )
 
 // simulateFlags are one kind of workload on one pool, or on the pools of a file.
 type simulateFlags struct {
 	read                             readFlags
 	output, policies, report, pools  string
+	asserts, config, sweeps          []string
+	writeTo                          string
+	point                            tune.Point      // of a sweep
+	swept                            map[string]bool // what of the world a sweep has set
+	begin                            string
+	command                          *cobra.Command
 	placement                        string
 	seed, traceSeed                  uint64
 	from, length, window, service    time.Duration
@@ -72,6 +81,7 @@ docs/simulator.md says what the figures mean and what the model leaves out.`,
 	recordFlag(c, &f.output)
 	f.read.add(c)
 	f.add(c)
+	f.command = c
 	c.AddCommand(keepaliveCommand())
 	return c
 }
@@ -85,7 +95,7 @@ func (f *simulateFlags) add(c *cobra.Command) {
 	flags.DurationVar(&f.from, "from", 0, "leave out what arrived before")
 	flags.DurationVar(&f.length, "for", 0, "how much of the trace to take (default: all)")
 	flags.DurationVar(&f.window, "window", time.Minute, "stable window; the panic window is a tenth of it")
-	flags.DurationVar(&f.objective, "objective", 0, "the wait that 99 of 100 requests should not exceed; wholescale alone (default: none)")
+	flags.DurationVar(&f.objective, "objective", 300*time.Millisecond, "the wait that 99 of 100 requests should not exceed; 0 is none; wholescale alone")
 	flags.Float64Var(&f.waitPrice, "price-of-waiting", 0, "what a second of one request's waiting costs; wholescale alone (default: none)")
 	flags.DurationVar(&f.hold, "hold", time.Minute, "how long a request is held at most; then it is an error")
 	flags.IntVar(&f.slots, "limit", 4, "requests in flight per pod at most")
@@ -96,17 +106,22 @@ func (f *simulateFlags) add(c *cobra.Command) {
 	flags.StringVar(&f.pull, "pull", "0s", "the image's way to a node that does not have it, before the start; like --pod-start")
 	flags.StringVar(&f.create, "create", "normal(50ms,0s)", "from a written scale to a bound pod; like --pod-start")
 	flags.DurationVar(&f.metricsDelay, "metrics-delay", 0, "how old hpa's figures are")
-	flags.StringVar(&f.pools, "pools", "", "YAML file of pools, with faults; the flags for nodes are then its defaults (docs/simulator.md)")
+	flags.StringArrayVar(&f.config, "config", nil, "YAML file with PodAutoscalers, NodePools and Deployments, as they are applied; again for more; a flag that is given goes before it")
+	flags.StringVar(&f.begin, "begin", "2026-01-05T00:00:00Z", "what time it is when the trace begins, for schedules and budgets in --config")
+	flags.StringVar(&f.pools, "pools", "", "YAML file of what pools' machines are, with faults; the flags for nodes are then its defaults (docs/simulator.md)")
 	flags.IntVar(&f.nodeCPU, "node-cpu", 4000, "millicores of one node")
 	flags.IntVar(&f.nodeMemory, "node-memory", 16384, "MiB of one node")
 	flags.IntVar(&f.nodeMost, "node-max", 0, "nodes at most (default: 100 of Azure LLM, 1000 of other traces)")
 	flags.Float64Var(&f.price, "node-price", 0.12, "of one node and hour")
 	flags.StringVar(&f.nodeJoin, "node-join", "45s", "from ordered to ready; like --pod-start")
 	flags.DurationVar(&f.idle, "node-idle", 30*time.Second, "how long a node is empty before it is given back (Karpenter: consolidateAfter)")
-	flags.DurationVar(&f.consolidate, "node-consolidate", 0, "how long nothing has changed on a node before wholescale and kpa may move its pods to save it; 0 is never, as of a NodePool")
+	flags.DurationVar(&f.consolidate, "node-consolidate", 5*time.Minute, "how long nothing has changed on a node before wholescale and kpa may move its pods to save it; 0 is never")
 	flags.DurationVar(&f.settle, "settle", 15*time.Minute, "how long after the last answer the run goes on at most, while there are pods or nodes")
 	flags.BoolVar(&f.decisions, "decisions", false, "print each decision that changes something, with its reasons, to stderr")
 	flags.StringVar(&f.report, "report", "", "HTML file to write, self-contained")
+	flags.StringArrayVar(&f.asserts, "assert", nil, "what must hold, such as 'wait.p99<=500ms' or 'money<=rival.money*0.8'; again for more; exit code 3 when one does not")
+	flags.StringArrayVar(&f.sweeps, "sweep", nil, "a setting and its values, such as 'objective.wait=50ms..5s/6' or 'node.join=20s,60s,180s'; again for a grid; the first policy is tuned")
+	flags.StringVar(&f.writeTo, "write", "", "YAML file for the PodAutoscaler and NodePool of the run, or of the point that a sweep chose: the cheapest for which all --assert hold")
 	flags.BoolVar(&f.planAll, "plan-all", false, "let each plan look at all workloads, also those with which nothing goes on (slower)")
 	flags.BoolVar(&f.aggregated, "aggregated", false, "take counts as an even stream in each period, not as single requests; says on stderr how far off that is on a part of the trace")
 	flags.BoolVar(&f.check, "check", true, "hold each decision to autoscaler.Check; violations are counted")
@@ -136,9 +151,19 @@ func (f *simulateFlags) simulate(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	claims, err := f.claims(policies)
+	if err != nil {
+		return err
+	}
+	if len(f.sweeps) > 0 {
+		return f.sweep(c, args, policies, claims)
+	}
 	m, err := f.model(args)
 	if err != nil {
 		return err
+	}
+	if len(m.objects.ignored) > 0 {
+		fmt.Fprintln(c.ErrOrStderr(), "left out of --config, as they say nothing to a simulation:", strings.Join(m.objects.ignored, ", "))
 	}
 	// A run makes much garbage and keeps little: memory is cheaper than collecting it four times as often.
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
@@ -168,16 +193,30 @@ func (f *simulateFlags) simulate(c *cobra.Command, args []string) error {
 		}
 		fmt.Fprintln(c.ErrOrStderr(), "the report is in", f.report)
 	}
-	return figures(runs).write(c.OutOrStdout(), f.output)
+	if f.writeTo != "" {
+		if err := f.writeObjects(f.writeTo, "as simulated", &m); err != nil {
+			return err
+		}
+	}
+	if err := figures(runs).write(c.OutOrStdout(), f.output); err != nil {
+		return err
+	}
+	return judge(c.ErrOrStderr(), claims, runs)
 }
 
 // model is what all runs have in common.
 type model struct {
-	llm    bool // the shipped sample, or a trace of its kind
-	base   simulator.Config
-	start  simulator.Delay
-	pull   simulator.Delay
-	policy autoscaler.Policy
+	llm   bool // the shipped sample, or a trace of its kind
+	base  simulator.Config
+	start simulator.Delay
+	pull  simulator.Delay
+	// settings are those of a function for which there is no object.
+	settings ctrl.Settings
+	objects  *objects
+	byObject map[*v1alpha1.PodAutoscaler]ctrl.Settings
+	clock    clock
+	// controlPlane is what goes wrong with it, by --pools.
+	controlPlane simulator.ControlPlane
 }
 
 func (f *simulateFlags) model(args []string) (model, error) {
@@ -211,32 +250,30 @@ func (f *simulateFlags) model(args []string) (model, error) {
 		}
 		*d.to = v
 	}
-	m.policy = autoscaler.Policy{
-		Name: autoscaler.Wholescale, Target: 0.7 * float64(f.slots), Total: float64(f.slots), Slots: f.slots, Max: cmp.Or(f.most, m.either(100, 1000)),
-		StableWindow: f.window, PanicWindow: f.window / 10, PanicThreshold: 2, UpRate: 1000, DownRate: 2, BurstCapacity: 211,
-		Objective: autoscaler.Objective{Wait: f.objective, Price: f.waitPrice},
+	var err error
+	if m.clock.begin, err = time.Parse(time.RFC3339, f.begin); err != nil {
+		return m, fmt.Errorf("%w: --begin: %w", errUsage, err)
 	}
-	pool := simulator.Pool{
-		Pool: autoscaler.Pool{
-			ID: "pool", Allocatable: autoscaler.Resources{CPU: int64(f.nodeCPU), Memory: int64(f.nodeMemory) << 20, Pods: 110},
-			Max: cmp.Or(f.nodeMost, m.either(100, 1000)), PricePerHour: f.price, IdleAfter: f.idle,
-			Disruption: autoscaler.Disruption{ConsolidateAfter: f.consolidate},
-		},
-		Join: join,
+	m.clock.epoch = simulator.Epoch()
+	if m.objects, err = readObjects(f.config); err != nil {
+		return m, err
+	}
+	if m.settings, err = f.settings(nil); err != nil {
+		return m, err
+	}
+	if m.byObject, err = f.settingsByObject(m.objects); err != nil {
+		return m, err
+	}
+	pools, err := f.nodePools(&m, join)
+	if err != nil {
+		return m, err
 	}
 	m.base = simulator.Config{
-		Pools: []simulator.Pool{pool}, Delays: simulator.Delays{Create: create, Metrics: f.metricsDelay}, Seed: f.seed, Settle: f.settle,
-		PlanAll: f.planAll, Unchecked: !f.check, Tolerant: true, Log: f.decisions,
+		Pools: pools, Delays: simulator.Delays{Create: create, Metrics: f.metricsDelay}, Seed: f.seed, Settle: f.settle,
+		ControlPlane: m.controlPlane, PlanAll: f.planAll, Unchecked: !f.check, Tolerant: true, Log: f.decisions,
 	}
 	if f.report != "" {
 		m.base.Moments = 400
-	}
-	if f.pools != "" {
-		pools, err := readPools(f.pools, pool)
-		if err != nil {
-			return m, err
-		}
-		m.base.Pools = pools
 	}
 	return m, nil
 }
@@ -279,19 +316,44 @@ func (f *simulateFlags) workload(m *model, v trace.Function) simulator.Workload 
 	if v.Name != "" {
 		id = autoscaler.WorkloadID("trace/" + v.Name)
 	}
+	object, settings := m.objects.of(v.Name), m.settings
+	if object != nil {
+		settings = m.byObject[object]
+	}
+	if settings.Policy.Max == 0 {
+		settings.Policy.Max = m.either(100, 1000)
+	}
+	w := simulator.Workload{
+		Workload: autoscaler.Workload{ID: id, Policy: settings.Policy, Priority: settings.Priority, Start: settings.Start},
+		PodStart: m.start, Pull: m.pull, Hold: settings.Hold,
+	}
+	if object != nil && len(object.Spec.Schedule) > 0 {
+		w.Floors = func(at time.Time) []autoscaler.Floor {
+			list := settings.Floors(m.clock.real(at))
+			for i := range list {
+				list[i].From, list[i].Until = m.clock.virtual(list[i].From), m.clock.virtual(list[i].Until)
+			}
+			return list
+		}
+	}
+	w.Shape = f.shape(m, object, v)
+	return w
+}
+
+// shape is what a replica asks for: what the flags say, what its Deployment does, what the trace does.
+func (f *simulateFlags) shape(m *model, object *v1alpha1.PodAutoscaler, v trace.Function) autoscaler.Shape {
+	if object != nil && !f.given("cpu") && !f.given("memory") {
+		if d := m.objects.deployments[object.Spec.TargetRef.Name]; d != nil {
+			return ctrl.ShapeOf(d)
+		}
+	}
 	memory := int64(f.memory) << 20
 	if memory == 0 && v.MemoryMB > 0 {
 		memory = int64(math.Ceil(v.MemoryMB)) * 1_000_000
 	}
-	return simulator.Workload{
-		Workload: autoscaler.Workload{
-			ID: id, Policy: m.policy,
-			Shape: autoscaler.Shape{Needs: autoscaler.Resources{
-				CPU: int64(cmp.Or(f.cpu, m.either(1000, 250))), Memory: cmp.Or(memory, int64(m.either(1024, 256))<<20), Pods: 1,
-			}},
-		},
-		PodStart: m.start, Pull: m.pull, Hold: f.hold,
-	}
+	return autoscaler.Shape{Needs: autoscaler.Resources{
+		CPU: int64(cmp.Or(f.cpu, m.either(1000, 250))), Memory: cmp.Or(memory, int64(m.either(1024, 256))<<20), Pods: 1,
+	}}
 }
 
 func (f *simulateFlags) title(args []string) string {
@@ -305,15 +367,11 @@ func (f *simulateFlags) title(args []string) string {
 func figures(runs []report.Run) records {
 	out := records{key: "policy"}
 	for _, r := range runs {
-		v := r.Figures
-		out.rows = append(out.rows, record{name: r.Name, fields: []field{
-			{"requests", v.Requests}, {"answered", v.Answered}, {"errors", v.Errors}, {"heldAtEnd", v.HeldAtEnd},
-			{"waitedOver1s", v.WaitedOver1s}, {"waitedForPod", v.WaitedForPod}, {"waitedForNode", v.WaitedForNode},
-			{"waitP50Ms", v.WaitP50Ms}, {"waitP99Ms", v.WaitP99Ms}, {"waitP999Ms", v.WaitP999Ms}, {"waitSeconds", digits(v.WaitSeconds, 3)},
-			{"podHours", digits(v.PodHours, 4)}, {"nodeHours", digits(v.NodeHours, 4)}, {"money", digits(v.Money, 5)},
-			{"utilisation", digits(v.Utilisation, 4)}, {"thrash", digits(v.Thrash, 3)}, {"replicasMax", v.ReplicasMax}, {"nodesMax", v.NodesMax},
-			{"plans", v.Plans}, {"violations", v.Violations}, {"ordersRefused", v.OrdersRefused}, {"nodesReclaimed", v.NodesReclaimed},
-		}})
+		row := record{name: r.Name}
+		for _, f := range report.Fields() {
+			row.fields = append(row.fields, field{f.Name, f.Value(r.Figures)})
+		}
+		out.rows = append(out.rows, row)
 	}
 	return out
 }

@@ -1,12 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -31,14 +31,22 @@ type batch struct {
 	policies []simulator.Policy
 	bar      *bar
 	said     sync.Once
+	quiet    bool            // no bar
+	context  context.Context // nil for the command's
 }
 
 func (b *batch) run() ([]simulator.Result, error) {
-	ctx := b.command.Context()
+	ctx := b.context
+	if ctx == nil {
+		ctx = b.command.Context()
+	}
 	if ctx == nil {
 		ctx = context.Background()
 	}
 	b.bar = newBar(b.command.ErrOrStderr(), len(b.policies))
+	if b.quiet {
+		b.bar.to = nil
+	}
 	b.bar.total = b.length(ctx)
 	defer b.bar.end()
 	var peaks map[autoscaler.WorkloadID]int
@@ -260,21 +268,12 @@ func (b *batch) with(f *simulateFlags) *batch {
 	return o
 }
 
-// writeReport writes beside and renames, so that an interrupted run leaves no half a report.
-func writeReport(path, title string, runs []report.Run) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".report-*")
-	if err != nil {
-		return fmt.Errorf("writing the report: %w", err)
+func writeReport(path, title string, runs []report.Run) error {
+	var page bytes.Buffer
+	if err := report.HTML(&page, title, runs...); err != nil {
+		return err
 	}
-	defer os.Remove(f.Name()) // gone already when all went well
-	err = errors.Join(report.HTML(f, title, runs...), f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	return nil
+	return replaceFile(path, page.Bytes())
 }
 
 // bar is how far the runs are, on a terminal. How long the trace is is known when --for says so, when a run before has read

@@ -15,7 +15,8 @@ import (
 
 // poolsFile is what --pools reads. Fields that are left out have the values of the flags for the one pool.
 type poolsFile struct {
-	Pools []poolSpec `json:"pools"`
+	Pools        []poolSpec       `json:"pools"`
+	ControlPlane controlPlaneSpec `json:"controlPlane"`
 }
 
 type poolSpec struct {
@@ -34,15 +35,25 @@ type poolSpec struct {
 	Faults           faultsSpec `json:"faults"`
 }
 
+type spanSpec struct {
+	From  string `json:"from"`
+	Until string `json:"until"`
+}
+
+type controlPlaneSpec struct {
+	Down    []spanSpec `json:"down"`
+	APIDown []spanSpec `json:"apiDown"`
+}
+
 type faultsSpec struct {
-	StockOuts []struct {
-		From  string `json:"from"`
-		Until string `json:"until"`
-	} `json:"stockOuts"`
-	SlowShare       float64 `json:"slowShare"`
-	SlowFactor      float64 `json:"slowFactor"`
-	NeverShare      float64 `json:"neverShare"`
-	ReclaimsPerHour float64 `json:"reclaimsPerHour"`
+	StockOuts       []spanSpec `json:"stockOuts"`
+	SmallShare      float64    `json:"smallShare"`
+	SmallFactor     float64    `json:"smallFactor"`
+	OrdersPerMinute float64    `json:"ordersPerMinute"`
+	SlowShare       float64    `json:"slowShare"`
+	SlowFactor      float64    `json:"slowFactor"`
+	NeverShare      float64    `json:"neverShare"`
+	ReclaimsPerHour float64    `json:"reclaimsPerHour"`
 	Prices          []struct {
 		At           string  `json:"at"`
 		PricePerHour float64 `json:"pricePerHour"`
@@ -53,24 +64,32 @@ type faultsSpec struct {
 const mostPoolsFile = 1 << 20
 
 // readPools reads a file of pools; fallback is the pool of the flags.
-func readPools(path string, fallback simulator.Pool) ([]simulator.Pool, error) {
+func readPools(path string, fallback simulator.Pool) ([]simulator.Pool, simulator.ControlPlane, error) {
+	var plane simulator.ControlPlane
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: reading --pools: %w", errUsage, err)
+		return nil, plane, fmt.Errorf("%w: reading --pools: %w", errUsage, err)
 	}
 	if info.Size() > mostPoolsFile {
-		return nil, fmt.Errorf("%w: --pools %s: it is larger than %d bytes", errUsage, path, mostPoolsFile)
+		return nil, plane, fmt.Errorf("%w: --pools %s: it is larger than %d bytes", errUsage, path, mostPoolsFile)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: reading --pools: %w", errUsage, err)
+		return nil, plane, fmt.Errorf("%w: reading --pools: %w", errUsage, err)
 	}
 	var f poolsFile
 	if err := yaml.UnmarshalStrict(text, &f); err != nil {
-		return nil, fmt.Errorf("%w: --pools %s: %w", errUsage, path, err)
+		return nil, plane, fmt.Errorf("%w: --pools %s: %w", errUsage, path, err)
+	}
+	plane, err = f.ControlPlane.faults()
+	if err != nil {
+		return nil, plane, fmt.Errorf("%w: --pools %s: %w", errUsage, path, err)
+	}
+	if len(f.Pools) == 0 && len(plane.Down)+len(plane.APIDown) > 0 {
+		return []simulator.Pool{fallback}, plane, nil // faults alone
 	}
 	if len(f.Pools) == 0 {
-		return nil, fmt.Errorf("%w: --pools %s: there is no pool in it", errUsage, path)
+		return nil, plane, fmt.Errorf("%w: --pools %s: there is no pool in it", errUsage, path)
 	}
 	var pools []simulator.Pool
 	seen := map[string]bool{}
@@ -80,12 +99,12 @@ func readPools(path string, fallback simulator.Pool) ([]simulator.Pool, error) {
 			err = errors.New("there are two of this name")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: --pools %s: pools[%d] (%s): %w", errUsage, path, i, f.Pools[i].Name, err)
+			return nil, plane, fmt.Errorf("%w: --pools %s: pools[%d] (%s): %w", errUsage, path, i, f.Pools[i].Name, err)
 		}
 		seen[f.Pools[i].Name] = true
 		pools = append(pools, p)
 	}
-	return pools, nil
+	return pools, plane, nil
 }
 
 func (s *poolSpec) pool(base simulator.Pool) (simulator.Pool, error) {
@@ -141,13 +160,10 @@ func duration(name, text string, to *time.Duration) error {
 }
 
 func (s *faultsSpec) faults() (simulator.Faults, error) {
-	f := simulator.Faults{SlowShare: s.SlowShare, SlowFactor: s.SlowFactor, NeverShare: s.NeverShare, ReclaimsPerHour: s.ReclaimsPerHour}
-	for i, o := range s.StockOuts {
-		var span simulator.Span
-		if err := errors.Join(duration("from", o.From, &span.From), duration("until", o.Until, &span.Until)); err != nil {
-			return f, fmt.Errorf("faults.stockOuts[%d]: %w", i, err)
-		}
-		f.StockOuts = append(f.StockOuts, span)
+	f := simulator.Faults{SlowShare: s.SlowShare, SlowFactor: s.SlowFactor, NeverShare: s.NeverShare, ReclaimsPerHour: s.ReclaimsPerHour, SmallShare: s.SmallShare, SmallFactor: s.SmallFactor, OrdersPerMinute: s.OrdersPerMinute}
+	var err error
+	if f.StockOuts, err = spans("faults.stockOuts", s.StockOuts); err != nil {
+		return f, err
 	}
 	for i, o := range s.Prices {
 		change := simulator.PriceChange{PricePerHour: o.PricePerHour}
@@ -157,4 +173,23 @@ func (s *faultsSpec) faults() (simulator.Faults, error) {
 		f.Prices = append(f.Prices, change)
 	}
 	return f, nil
+}
+
+// spans reads times in which something is so.
+func spans(name string, list []spanSpec) (out []simulator.Span, err error) {
+	for i, o := range list {
+		var v simulator.Span
+		if err := errors.Join(duration("from", o.From, &v.From), duration("until", o.Until, &v.Until)); err != nil {
+			return nil, fmt.Errorf("%s[%d]: %w", name, i, err)
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func (s *controlPlaneSpec) faults() (c simulator.ControlPlane, err error) {
+	if c.Down, err = spans("controlPlane.down", s.Down); err == nil {
+		c.APIDown, err = spans("controlPlane.apiDown", s.APIDown)
+	}
+	return c, err
 }

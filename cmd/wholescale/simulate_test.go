@@ -108,3 +108,21 @@ func TestSimulateWritesAReport(t *testing.T) {
 		t.Errorf("left behind: %v %v", left, err)
 	}
 }
+
+func TestSimulateAsserts(t *testing.T) {
+	path := write(t, "invocations.csv", table)
+	args := []string{path, "-o", "json", "--policy", "wholescale,kpa+ca,oracle"}
+	plain, _, _ := simulated(t, args...)
+	out, said, code := simulated(t, append(args, "--assert", "errors==0", "--assert", "money<=rival.money*10")...)
+	if code != 0 || out != plain || !strings.Contains(said, "holds  errors==0: 0 == 0") || !strings.Contains(said, "holds  money<=rival.money*10: ") {
+		t.Errorf("exit %d, %s", code, said)
+	}
+	out, said, code = simulated(t, append(args, "--assert", "errors==0", "--assert", "wait.p99<=1ms")...)
+	if code != exitRefuted || out != plain || !strings.Contains(said, "FAILS  wait.p99<=1ms: ") || !strings.Contains(said, "1 of 2 do not hold") {
+		t.Errorf("exit %d, not %d: %s", code, exitRefuted, said)
+	}
+	out, said, code = simulated(t, append(args, "--assert", "cost<=1")...)
+	if code != exitUsage || out != "" || !strings.Contains(said, "there are requests, answered, errors") {
+		t.Errorf("exit %d, %s", code, said)
+	}
+}

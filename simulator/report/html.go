@@ -15,7 +15,7 @@ import (
 	"strings"
 )
 
-//go:embed assets/page.gohtml assets/page.css assets/page.js assets/uplot
+//go:embed assets/page.gohtml assets/page.css assets/page.js assets/frontier.gohtml assets/frontier.js assets/uplot
 var assets embed.FS
 
 // HTML writes one page with the figures of runs side by side and their series over time. The page needs nothing else: it
@@ -144,9 +144,8 @@ func assemble(title string, runs []Run, data []seriesData) ([]byte, error) {
 		Worst                  []worst
 		Moments                bool
 	}{
-		Title: title,
-		Policy: fmt.Sprintf("default-src 'none'; script-src %s %s; style-src %s; base-uri 'none'; form-action 'none'",
-			hash(library), hash(script), hash(style)),
+		Title:   title,
+		Policy:  policyFor(library, script, style),
 		Style:   template.HTML("<style>" + style + "</style>"),
 		Library: template.HTML("<script>" + library + "</script>"),
 		Script:  template.HTML("<script>" + script + "</script>"),

@@ -41,6 +41,8 @@ type Figures struct {
 	// Plans is how many times Plan decided, Violations how many faults Check found.
 	Plans, Violations             int64
 	OrdersRefused, NodesReclaimed int64
+	// OrdersThrottled is how many times a provider would not take an order yet.
+	OrdersThrottled int64
 }
 
 // Moment is a decision at a time since the run began.

@@ -1,4 +1,4 @@
-package demo
+package truth
 
 import (
 	"context"
@@ -16,34 +16,28 @@ import (
 	"github.com/wholescale/wholescale/test/stack"
 )
 
-const (
-	namespace = "default"
-	workload  = "chat"
-	host      = "chat.demo.example"
-)
-
-// subject makes what the demo is about: a Deployment at no replicas with the one annotation (and three that say what is
+// Subject makes what the scenario is about: a Deployment at no replicas with the one annotation (and three that say what is
 // not Wholescale's default), and a NodePool at no nodes.
-func subject(ctx context.Context, s *stack.Stack) error {
-	pool := &unstructured.Unstructured{Object: stack.PoolObject("spot", mostNodes, idleAfter)}
-	if _, err := s.Dynamic.Resource(v1alpha1.NodePools).Create(ctx, pool, metav1.CreateOptions{}); err != nil {
+func (c *Scenario) Subject(ctx context.Context, s *stack.Stack) error {
+	machines := &unstructured.Unstructured{Object: stack.PoolObject(pool, c.Nodes, c.IdleAfter)}
+	if _, err := s.Dynamic.Resource(v1alpha1.NodePools).Create(ctx, machines, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("making the NodePool: %w", err)
 	}
-	labels, none := map[string]string{"app": workload}, int32(0)
+	labels, none := map[string]string{"app": c.Workload}, int32(0)
 	d := &appsv1.Deployment{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: workload, Annotations: map[string]string{
-			v1alpha1.AnnotationAutoscale: "true", v1alpha1.AnnotationHost: host,
-			v1alpha1.AnnotationLimit: strconv.Itoa(slots), v1alpha1.AnnotationWindow: window.String(),
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: c.Workload, Annotations: map[string]string{
+			v1alpha1.AnnotationAutoscale: "true", v1alpha1.AnnotationHost: c.Host,
+			v1alpha1.AnnotationLimit: strconv.Itoa(c.Slots), v1alpha1.AnnotationWindow: c.Window.String(),
 		}},
 		Spec: appsv1.DeploymentSpec{
 			Replicas: &none, Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
 				Spec: corev1.PodSpec{Containers: []corev1.Container{{
-					Name: workload, Image: "demo", Command: append(s.WorkloadCommand(), "--concurrency", strconv.Itoa(slots), "--start-delay", "500ms"),
+					Name: c.Workload, Image: "demo", Command: append(s.WorkloadCommand(), "--concurrency", strconv.Itoa(c.Slots), "--start-delay", c.StartDelay.String()),
 					Ports: []corev1.ContainerPort{{ContainerPort: 8080}},
 					Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
-						corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: *resource.NewQuantity(podMemory, resource.BinarySI),
+						corev1.ResourceCPU: *resource.NewMilliQuantity(podCPU, resource.DecimalSI), corev1.ResourceMemory: *resource.NewQuantity(podMemory, resource.BinarySI),
 					}},
 					ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{
 						HTTPGet: &corev1.HTTPGetAction{Path: "/readyz", Port: intstr.FromInt32(8080)},

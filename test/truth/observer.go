@@ -1,4 +1,4 @@
-package demo
+package truth
 
 import (
 	"context"
@@ -11,28 +11,29 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// observer watches the demo's pods and all nodes as the API server tells of them, which is finer than to ask it.
+// observer watches the pods of a namespace and all nodes as the API server tells of them, which is finer than to ask it.
 type observer struct {
 	changed chan struct{}
 
 	mu          sync.Mutex
-	pods        map[string]podState
+	pods        map[string]*life
 	nodes       map[string]bool
 	accounted   time.Time
 	podSeconds  float64 // of pods that were there, ready or not
 	replicasMax int
-	podStarts   []time.Duration
+	lives       []*life
 	nodeReady   map[string]time.Time
 }
 
-type podState struct {
-	bound time.Time
-	ready bool
+// life is when what happened to a pod was told; zero when it was not.
+type life struct {
+	name, node                           string
+	created, bound, ready, leaving, gone time.Time
 }
 
 func observe(ctx context.Context, client kubernetes.Interface, namespace string) (*observer, error) {
 	o := &observer{
-		changed: make(chan struct{}, 1), pods: map[string]podState{}, nodes: map[string]bool{},
+		changed: make(chan struct{}, 1), pods: map[string]*life{}, nodes: map[string]bool{},
 		accounted: time.Now(), nodeReady: map[string]time.Time{},
 	}
 	factory := informers.NewSharedInformerFactory(client, 0)
@@ -40,7 +41,14 @@ func observe(ctx context.Context, client kubernetes.Interface, namespace string)
 	_, err := pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(v any) { o.pod(v.(*corev1.Pod), namespace) },
 		UpdateFunc: func(_, v any) { o.pod(v.(*corev1.Pod), namespace) },
-		DeleteFunc: func(v any) { o.forget(v, func(name string) { delete(o.pods, name) }) },
+		DeleteFunc: func(v any) {
+			o.forget(v, func(name string) {
+				if l := o.pods[name]; l != nil {
+					l.gone = time.Now()
+				}
+				delete(o.pods, name)
+			})
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -83,19 +91,23 @@ func (o *observer) pod(p *corev1.Pod, namespace string) {
 		return
 	}
 	o.change(func(now time.Time) {
-		s := o.pods[p.Name]
-		if s.bound.IsZero() && p.Spec.NodeName != "" {
-			s.bound = now
+		l := o.pods[p.Name]
+		if l == nil {
+			l = &life{name: p.Name, created: now}
+			o.pods[p.Name] = l
+			o.lives = append(o.lives, l)
 		}
-		ready := false
+		if l.bound.IsZero() && p.Spec.NodeName != "" {
+			l.bound, l.node = now, p.Spec.NodeName
+		}
 		for _, c := range p.Status.Conditions {
-			ready = ready || c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+			if l.ready.IsZero() && c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+				l.ready = now
+			}
 		}
-		if ready && !s.ready && !s.bound.IsZero() {
-			o.podStarts = append(o.podStarts, now.Sub(s.bound))
+		if l.leaving.IsZero() && p.DeletionTimestamp != nil {
+			l.leaving = now
 		}
-		s.ready = ready && p.DeletionTimestamp == nil
-		o.pods[p.Name] = s
 	})
 }
 

@@ -1,9 +1,8 @@
-package demo
+package truth
 
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -22,7 +21,7 @@ const (
 	pointEvery  = time.Second
 )
 
-// sampler reads the controller's metrics while the demo runs: what a person's Prometheus would see.
+// sampler reads the controller's metrics while the traffic runs: what a person's Prometheus would see.
 type sampler struct {
 	url   string
 	began time.Time
@@ -33,6 +32,7 @@ type sampler struct {
 	mu          sync.Mutex
 	series      []report.Point
 	nodeSeconds float64
+	leaving     float64 // node-seconds of nodes that were being deleted
 	nodesMax    int
 }
 
@@ -45,12 +45,13 @@ func (s *sampler) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			p, nodes, err := s.read(ctx)
+			p, nodes, leaving, err := s.read(ctx)
 			if err != nil {
 				continue // the controller is busy or restarting; the next look is soon
 			}
 			s.mu.Lock()
 			s.nodeSeconds += float64(nodes) * now.Sub(last).Seconds()
+			s.leaving += float64(leaving) * now.Sub(last).Seconds()
 			last = now
 			s.nodesMax = max(s.nodesMax, nodes)
 			p.At, p.Cost = now.Sub(s.began), s.nodeSeconds*s.price/3600
@@ -61,24 +62,26 @@ func (s *sampler) run(ctx context.Context) {
 				}
 				lastPoint, lastSent = now, sent
 				s.series = append(s.series, p)
-				s.show(p)
+				if s.show != nil {
+					s.show(p)
+				}
 			}
 			s.mu.Unlock()
 		}
 	}
 }
 
-// read takes the figures of the demo's one workload and one pool out of the metrics. nodes counts all that are paid for.
-func (s *sampler) read(ctx context.Context) (p report.Point, nodes int, err error) {
+// read takes the figures of the one workload and the one pool out of the metrics. nodes counts all that are paid for.
+func (s *sampler) read(ctx context.Context) (p report.Point, nodes, leaving int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
 	if err != nil {
-		return p, 0, err
+		return p, 0, 0, err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return p, 0, err
+		return p, 0, 0, err
 	}
 	defer response.Body.Close()
 	for lines := bufio.NewScanner(io.LimitReader(response.Body, 16<<20)); lines.Scan(); {
@@ -105,42 +108,10 @@ func (s *sampler) read(ctx context.Context) (p report.Point, nodes int, err erro
 				p.NodesReady += n
 			case strings.Contains(labels, `phase="coming"`):
 				p.NodesComing += n
+			case strings.Contains(labels, `phase="leaving"`):
+				leaving += n
 			}
 		}
 	}
-	return p, nodes, nil
-}
-
-// table prints points for people: in place on a terminal, a line now and then elsewhere.
-type table struct {
-	w        io.Writer
-	terminal bool
-	lines    int
-}
-
-// plainEvery is how many points go by between two lines when nobody watches them move.
-const plainEvery = 5
-
-func (t *table) show(p report.Point) {
-	if t.lines%plainEvery != 0 && !t.terminal {
-		t.lines++
-		return
-	}
-	if t.lines == 0 {
-		fmt.Fprintln(t.w, "   time   req/s   held   in flight   replicas wanted/ready   nodes coming/ready   cost so far")
-	}
-	t.lines++
-	line := fmt.Sprintf("%6.0f s  %6.1f  %5d  %10d  %12d / %-6d  %12d / %-6d  %11.5f",
-		p.At.Seconds(), p.Arrivals, p.Held, p.InFlight, p.Wanted, p.Ready, p.NodesComing, p.NodesReady, p.Cost)
-	if t.terminal {
-		fmt.Fprintf(t.w, "\r%s\x1b[K", line)
-		return
-	}
-	fmt.Fprintln(t.w, line)
-}
-
-func (t *table) end() {
-	if t.terminal && t.lines > 0 {
-		fmt.Fprintln(t.w)
-	}
+	return p, nodes, leaving, nil
 }

@@ -1,0 +1,93 @@
+package truth
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/wholescale/wholescale/api/v1alpha1"
+	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/controller"
+	"github.com/wholescale/wholescale/cloudprovider"
+	"github.com/wholescale/wholescale/simulator"
+	"github.com/wholescale/wholescale/simulator/report"
+	"github.com/wholescale/wholescale/simulator/trace"
+)
+
+// Simulate replays the requests as they were sent, with the delays and service times that were measured.
+func Simulate(c *Scenario, m Measured) (report.Run, error) {
+	config, err := c.config(&m)
+	if err != nil {
+		return report.Run{}, err
+	}
+	r, err := simulator.Run(config)
+	return r.Run, err
+}
+
+// config is the model of the scenario. What a real controller is not told before it learns it, the model is not told.
+func (c *Scenario) config(m *Measured) (simulator.Config, error) {
+	spec := v1alpha1.PodAutoscalerSpec{
+		TargetRef: v1alpha1.TargetRef{Name: c.Workload}, Concurrency: v1alpha1.Concurrency{Limit: int32(c.Slots)},
+		Windows: v1alpha1.Windows{Stable: &metav1.Duration{Duration: c.Window}},
+	}
+	settings, err := controller.SettingsOf(&spec)
+	if err != nil {
+		return simulator.Config{}, fmt.Errorf("the scenario's workload: %w", err)
+	}
+	object := v1alpha1.NodePool{ObjectMeta: metav1.ObjectMeta{Name: pool}, Spec: v1alpha1.NodePoolSpec{
+		Provider: v1alpha1.ProviderRef{Pool: pool}, Nodes: v1alpha1.Bounds{Max: int32(c.Nodes)}, IdleAfter: &metav1.Duration{Duration: c.IdleAfter},
+	}}
+	machines, err := controller.PoolOf(&object, cloudprovider.Pool{
+		ID: pool, PricePerHour: c.PricePerHour, PriceKnown: true, Allocatable: cloudprovider.Resources{CPUMillis: nodeCPU, MemoryBytes: nodeMemory, Pods: nodePods},
+	}, time.Time{})
+	if err != nil {
+		return simulator.Config{}, fmt.Errorf("the scenario's machines: %w", err)
+	}
+	t := &m.Times
+	w := simulator.Workload{
+		Workload: autoscaler.Workload{
+			ID: autoscaler.WorkloadID(namespace + "/" + c.Workload), Policy: settings.Policy, Start: unlearnedStart,
+			Shape: autoscaler.Shape{Needs: autoscaler.Resources{CPU: podCPU, Memory: podMemory, Pods: 1}},
+		},
+		PodStart: measured(t.Serve, t.Ready), Hold: settings.Hold,
+	}
+	if len(t.Serve) > 0 {
+		w.Ready = measured(t.Ready)
+	}
+	requests := make([]trace.Request, len(m.Sent))
+	for i := range requests {
+		requests[i] = trace.Request{At: m.Sent[i], Service: m.Service[i]}
+	}
+	slices.SortStableFunc(requests, func(a, b trace.Request) int { return cmp.Compare(a.At, b.At) })
+	return simulator.Config{
+		Workloads: []simulator.Workload{w},
+		Pools:     []simulator.Pool{{Pool: machines, Join: measured(t.Join)}},
+		Delays: simulator.Delays{
+			Write: middle(t.Scale), Order: middle(t.Buy), Create: measured(t.Create), Bind: measured(t.Bind, t.Create), Stop: measured(t.Stop), Delete: measured(t.Delete),
+		},
+		Requests: requests,
+	}, nil
+}
+
+// unlearnedStart is what the core assumes of a workload that it has never seen start.
+const unlearnedStart = 5 * time.Second
+
+// measured is the first list that has anything as a delay; no delay when none has.
+func measured(lists ...[]time.Duration) simulator.Delay {
+	for _, list := range lists {
+		if len(list) > 0 {
+			return simulator.Delay{Spread: simulator.Empirical, Samples: list}
+		}
+	}
+	return simulator.Delay{}
+}
+
+func middle(list []time.Duration) time.Duration {
+	if len(list) == 0 {
+		return 0
+	}
+	return time.Duration(report.QuantilesOf(list).P50 * float64(time.Millisecond))
+}
