@@ -104,6 +104,7 @@ func (l *loop) plan(cause string, observed time.Time) {
 	pic.cluster.PriceCap = l.priceCap
 	for _, j := range pic.joins {
 		l.memory.Joined(j.pool, j.took)
+		l.metrics.coldStage(stageJoin, j.took)
 	}
 	l.measureStarts(pic, now)
 	s := l.memory.State(now, pic.cluster)

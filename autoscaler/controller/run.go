@@ -173,6 +173,7 @@ func (p *process) govern(ctx context.Context, epoch uint64, deposed func()) erro
 		},
 	}
 	p.world.setPodChanged(link.podChanged)
+	p.world.setStages(m.coldStage)
 	p.leading.Store(l)
 	defer p.leading.Store(nil)
 	server := p.linkServer()

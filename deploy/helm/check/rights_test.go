@@ -37,6 +37,9 @@ var variants = map[string]object{
 		"provider":      object{"enabled": true, "config": object{"pools": []any{object{"id": "a", "max": 3}}}, "state": object{"existingClaim": "a"}, "env": []any{object{"name": "A", "value": "b"}}, "podAnnotations": object{"a": "b"}},
 		"networkPolicy": object{"metrics": []any{object{"namespaceSelector": object{}}}, "clients": []any{object{"ipBlock": object{"cidr": "10.0.0.0/8"}}}},
 	},
+	"monitoring": {"controller": object{"priceCap": 2.5, "decisionLog": object{"enabled": false}}, "monitoring": object{
+		"podMonitor": object{"enabled": true, "labels": object{"release": "prometheus"}}, "prometheusRule": object{"enabled": true}, "dashboards": object{"enabled": true, "annotations": object{"folder": "Wholescale"}},
+	}},
 	"bare": {"networkPolicy": object{"enabled": false}, "priorityClass": object{"create": false, "name": ""}},
 }
 
