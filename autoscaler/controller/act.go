@@ -203,9 +203,7 @@ func (a *actor) drain(pic *picture, d autoscaler.Drain) {
 			a.tasks.do("evict "+string(pod), "evict", func(ctx context.Context) error { return a.evict(ctx, pod) })
 		}
 	case autoscaler.Stay:
-		if d.Why.Rule == autoscaler.EvictionHeld {
-			a.tell.node(name, "EvictionHeld", d.Why)
-		}
+		a.tell.nodeOnce(name, d.Why)
 	}
 }
 

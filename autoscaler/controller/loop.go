@@ -29,6 +29,8 @@ type loop struct {
 	reports  <-chan autoscaler.Observation
 	// decisions is told of each decision that is carried out.
 	decisions *decisions
+	// measures are what the metrics APIs say; nil asks none.
+	measures *measures
 
 	memory *autoscaler.Memory
 	// queued is the requests held by workload in the last report of each gateway, to see a queue form.
@@ -102,6 +104,7 @@ func (l *loop) plan(cause string, observed time.Time) {
 	defer func() { l.last, l.took = time.Now(), time.Since(now) }()
 	pic := look(l.world, l.pools, l.actor.written, now)
 	pic.cluster.PriceCap = l.priceCap
+	l.measures.fill(pic, now)
 	for _, j := range pic.joins {
 		l.memory.Joined(j.pool, j.took)
 		l.metrics.coldStage(stageJoin, j.took)

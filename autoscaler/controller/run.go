@@ -112,7 +112,11 @@ func Run(ctx context.Context, c Config) error {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	p := &process{config: c, client: client, dynamic: dyn, registry: registry, world: newWorld(), decisions: newDecisions(c.Log)}
+	use, metric, err := newMeasuring(config)
+	if err != nil {
+		return err
+	}
+	p := &process{config: c, measures: newMeasures(use, metric, c.Log), client: client, dynamic: dyn, registry: registry, world: newWorld(), decisions: newDecisions(c.Log)}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -143,6 +147,8 @@ type process struct {
 	journal  journal
 	// decisions are what was decided and why.
 	decisions *decisions
+	// measures asks the metrics APIs while this process leads.
+	measures *measures
 }
 
 // govern makes the decisions while this process leads; epoch is the leadership's number.
@@ -161,11 +167,11 @@ func (p *process) govern(ctx context.Context, epoch uint64, deposed func()) erro
 	defer stopEvents()
 	work := newTasks(ctx, func(key string, err error) { p.taskDone(m, key, err) })
 	defer work.wait()
-	tell := &teller{events: recorder, client: p.dynamic, tasks: work, sent: map[string]sentStatus{}, said: map[string]string{}}
+	tell := &teller{events: recorder, client: p.dynamic, tasks: work, sent: map[string]sentStatus{}, said: map[string]string{}, measures: p.measures}
 	pools := newPools(c.Provider, c.Log, p.world.nudge)
 	l := &loop{
 		world: p.world, pools: pools, link: link, tell: tell, metrics: m, log: c.Log, reports: reports, decisions: p.decisions, priceCap: c.PriceCap,
-		memory: autoscaler.NewMemory(),
+		memory: autoscaler.NewMemory(), measures: p.measures,
 		queued: map[string]map[autoscaler.WorkloadID]int{}, starting: map[autoscaler.PodID]time.Time{},
 		actor: &actor{
 			client: p.client, provider: c.Provider, pools: pools, written: newWrittenScales(), tasks: work, tell: tell, metrics: m,
@@ -180,6 +186,7 @@ func (p *process) govern(ctx context.Context, epoch uint64, deposed func()) erro
 	wire.RegisterLinkServer(server, link)
 	wg.Go(func() { _ = server.Serve(listener) }) // ends with Stop below
 	wg.Go(func() { pools.run(ctx) })
+	wg.Go(func() { p.measures.run(ctx) })
 	c.Log.Info("leading", zap.Uint64("epoch", epoch), zap.String("link", listener.Addr().String()))
 	l.run(ctx)
 	server.Stop()

@@ -91,8 +91,10 @@ func TestQueriesOfDashboards(t *testing.T) {
 	for _, file := range files {
 		var d struct {
 			UID        string
-			Templating struct{ List []struct{ Name, Type, Definition string } }
-			Panels     []struct {
+			Templating struct {
+				List []struct{ Name, Type, Definition string }
+			}
+			Panels []struct {
 				ID      int
 				Type    string
 				Title   string
