@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/live"
 	"github.com/wholescale/wholescale/autoscaler/scenario"
 )
 
@@ -31,6 +32,8 @@ type loop struct {
 	decisions *decisions
 	// measures are what the metrics APIs say; nil asks none.
 	measures *measures
+	// history takes each decision in, for the live page.
+	history *live.History
 
 	memory *autoscaler.Memory
 	// queued is the requests held by workload in the last report of each gateway, to see a queue form.
@@ -128,6 +131,7 @@ func (l *loop) plan(cause string, observed time.Time) {
 	l.link.publishHolds(d.Holds)
 	l.metrics.state.set(&s, &d)
 	l.decisions.note(d, cause)
+	l.history.Add(totals(&s, &d))
 	// Status can wait for the tick; the API server's time belongs to the scales first.
 	if cause == "tick" {
 		l.tell.report(pic, s, d)

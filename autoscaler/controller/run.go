@@ -26,6 +26,7 @@ import (
 
 	"github.com/wholescale/wholescale/api/wire"
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/live"
 	"github.com/wholescale/wholescale/cloudprovider"
 )
 
@@ -40,6 +41,8 @@ type Config struct {
 	TLS  *tls.Config
 	// Admin is the address of /healthz, /readyz, /metrics, /state, /actions and /decisions. Default 127.0.0.1:9091.
 	Admin string
+	// Live is the address of the live page, on loopback alone, as it asks nobody who he is. Empty serves none.
+	Live string
 	// DecisionLog is a folder, of this process alone, where the last decisions are kept over a restart (32 MiB at most).
 	// Empty keeps them in memory alone.
 	DecisionLog string
@@ -129,7 +132,15 @@ func Run(ctx context.Context, c Config) error {
 		}
 		wg.Go(func() { p.decisions.write(ctx, file) })
 	}
-	wg.Go(func() { p.serveAdmin(ctx, admin) })
+	if c.Live != "" {
+		page, err := live.Listen(c.Live)
+		if err != nil {
+			return err
+		}
+		c.Log.Info("serving the live page", zap.String("url", "http://"+page.Addr().String()))
+		wg.Go(func() { serveUntil(ctx, page, live.Handler(p.livePage())) })
+	}
+	wg.Go(func() { serveUntil(ctx, admin, p.admin()) })
 	if err := watch(ctx, &wg, client, dyn, p.world, c.Log); err != nil {
 		return err
 	}
@@ -149,6 +160,8 @@ type process struct {
 	decisions *decisions
 	// measures asks the metrics APIs while this process leads.
 	measures *measures
+	// history is the last hour for the live page.
+	history live.History
 }
 
 // govern makes the decisions while this process leads; epoch is the leadership's number.
@@ -171,7 +184,7 @@ func (p *process) govern(ctx context.Context, epoch uint64, deposed func()) erro
 	pools := newPools(c.Provider, c.Log, p.world.nudge)
 	l := &loop{
 		world: p.world, pools: pools, link: link, tell: tell, metrics: m, log: c.Log, reports: reports, decisions: p.decisions, priceCap: c.PriceCap,
-		memory: autoscaler.NewMemory(), measures: p.measures,
+		memory: autoscaler.NewMemory(), measures: p.measures, history: &p.history,
 		queued: map[string]map[autoscaler.WorkloadID]int{}, starting: map[autoscaler.PodID]time.Time{},
 		actor: &actor{
 			client: p.client, provider: c.Provider, pools: pools, written: newWrittenScales(), tasks: work, tell: tell, metrics: m,
@@ -220,9 +233,9 @@ func (p *process) taskDone(m *metrics, key string, err error) {
 	p.world.nudge()
 }
 
-// serveAdmin answers people and probes until ctx ends.
-func (p *process) serveAdmin(ctx context.Context, listener net.Listener) {
-	server := &http.Server{Handler: p.admin(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
+// serveUntil answers people and probes until ctx ends.
+func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler) {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	_ = server.Serve(listener) // ends with Close

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,7 +37,7 @@ func (w *world) serveMetrics(binary string) {
 			Spec: corev1.PodSpec{NodeSelector: map[string]string{"kubernetes.io/hostname": "system"}, Containers: []corev1.Container{{
 				Name: "server", Image: "metrics-server",
 				Command: []string{binary, "--kubeconfig=" + config, "--authentication-kubeconfig=" + config, "--authorization-kubeconfig=" + config,
-					"--bind-address=$(POD_IP)", "--secure-port=4443", "--cert-dir=" + certs, "--metric-resolution=10s",
+					"--bind-address=$(POD_IP)", "--secure-port=4443", "--cert-dir=" + certs, "--metric-resolution=10s", "--kubelet-request-timeout=5s",
 					"--kubelet-preferred-address-types=InternalIP", "--kubelet-use-node-status-port", "--kubelet-certificate-authority=" + filepath.Join(w.cluster.DataDir(), "pki", "ca.crt")},
 				Ports: []corev1.ContainerPort{{Name: "https", ContainerPort: 4443}},
 			}}},
@@ -87,13 +88,13 @@ func TestCPUThatPodsReallyUseRaisesReplicas(t *testing.T) {
 	}
 	w := newWorld(t, pool("m", 3, "300ms"))
 	w.serveMetrics(binary)
-	w.deploy("burn", map[string]string{"min-scale": "1"})
-	// In the place of the annotation: an object that names a signal. A pod requests 1 CPU; 5 % of it is soon used.
+	w.deploy("burn", nil)
+	// In the place of the annotation: an object that names a signal. A pod requests 1 CPU; 2 % of it is soon used.
 	w.create(v1alpha1.PodAutoscalers, "default", map[string]any{
 		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "PodAutoscaler", "metadata": map[string]any{"name": "burn"},
 		"spec": map[string]any{
 			"targetRef": map[string]any{"name": "burn"}, "replicas": map[string]any{"min": int64(1), "max": int64(3)},
-			"signals": map[string]any{"cpuPercentage": int64(5)}, "concurrency": map[string]any{"target": float64(1000)},
+			"signals": map[string]any{"cpuPercentage": int64(2)}, "concurrency": map[string]any{"target": float64(1000)},
 		},
 	})
 	metrics, err := metricsclient.NewForConfig(w.REST)
@@ -103,21 +104,22 @@ func TestCPUThatPodsReallyUseRaisesReplicas(t *testing.T) {
 	if status, _, err := w.get("burn.default", "/"); err != nil || status != 200 {
 		t.Fatalf("%d %v", status, err)
 	}
-	// One request at a time that keeps a pod's CPU busy: requests alone want one replica.
+	// Four requests at a time without a pause between them keep a pod's CPU busy: by their number alone one replica is enough.
 	stop := make(chan struct{})
-	burning := make(chan struct{})
-	go func() {
-		defer close(burning)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				_, _, _ = w.once("burn.default", "/?cpu=50ms") // the CPU it takes is what matters
+	var burning sync.WaitGroup
+	for range 4 {
+		burning.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					_, _, _ = w.once("burn.default", "/") // the CPU it takes is what matters
+				}
 			}
-		}
-	}()
-	defer func() { close(stop); <-burning }()
+		})
+	}
+	defer func() { close(stop); burning.Wait() }()
 	w.awaitEvery(time.Second, "metrics-server tells of no CPU", func() (bool, string) {
 		list, err := metrics.MetricsV1beta1().PodMetricses("default").List(w.ctx, metav1.ListOptions{})
 		if err != nil {
@@ -127,7 +129,7 @@ func TestCPUThatPodsReallyUseRaisesReplicas(t *testing.T) {
 		for _, p := range list.Items {
 			for _, c := range p.Containers {
 				seen += fmt.Sprintf("%s %s %s; ", p.Name, c.Usage.Cpu(), c.Usage.Memory())
-				if c.Usage.Cpu().MilliValue() > 50 && c.Usage.Memory().Value() > 1<<20 {
+				if c.Usage.Cpu().MilliValue() > 20 && c.Usage.Memory().Value() > 1<<20 {
 					t.Logf("metrics-server: %s", seen)
 					return true, seen
 				}
@@ -142,6 +144,9 @@ func TestCPUThatPodsReallyUseRaisesReplicas(t *testing.T) {
 		}
 		return d.Spec.Replicas != nil && *d.Spec.Replicas > 1, fmt.Sprint(*d.Spec.Replicas)
 	})
+	if page := strings.Join(w.text(strings.TrimPrefix(w.Live, "http://"), "/now"), ""); !strings.Contains(page, `"id":"default/burn"`) || !strings.Contains(page, "SignalDemand: cpu") {
+		t.Errorf("the live page does not tell of it: %s", page)
+	}
 	state := strings.Join(w.text(w.Controller.Admin, "/state"), "\n")
 	if !strings.Contains(state, "signal cpu") {
 		t.Errorf("the State has no signal cpu:\n%s", state)
