@@ -24,6 +24,8 @@ var forbidden = []struct {
 	{"autoscaler/fit", []string{"k8s.io", module + "autoscaler/window", module + "autoscaler/learn", module + "predictors", module + "api"}, "fit knows labels and, of ours, the numbers of pack alone"},
 	{"autoscaler/scenario", []string{"k8s.io", "net", module + "api", module + "cloudprovider"}, "a scenario is text about the core alone"},
 	{"autoscaler/story", []string{"k8s.io", module + "api", module + "cloudprovider", module + "gateway", module + "simulator"}, "a story is told from the core's data alone"},
+	{"autoscaler/live", []string{"k8s.io", module + "api", module + "cloudprovider", module + "gateway", module + "simulator", module + "autoscaler/controller"}, "the live page shows what it is given"},
+	{"autoscaler/live/plot", []string{module, "net"}, "pages of all kinds are drawn with it, the simulator's too"},
 	{"cloudprovider", []string{"k8s.io", module + "autoscaler", module + "api"}, "the provider's seam knows neither the core nor Kubernetes"},
 	{"simulator", []string{"k8s.io", "net/http", "google.golang.org/grpc", module + "gateway", module + "autoscaler/controller"}, "the simulator is the core with a virtual world"},
 	{"gateway", []string{"k8s.io", module + "autoscaler", module + "cloudprovider"}, "whoever takes the gateway gets no Kubernetes client"},

@@ -35,7 +35,14 @@ type counts struct {
 	noRoutes, noRoute, notServed    atomic.Uint64
 	reports, urgentReports, streams atomic.Uint64
 	holds                           prometheus.Histogram
+	cold                            *prometheus.HistogramVec // by stage
 }
+
+// The stages of a cold start that a gateway sees; the controller has the others, under the same name.
+const (
+	stageHold  = "hold"  // all that a request waited that went to a pod which came for it
+	stageProbe = "probe" // from the pod's address to its answer; a part of it may be the pod's own start
+)
 
 func (c *counts) init() {
 	c.holds = prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -43,6 +50,18 @@ func (c *counts) init() {
 		Help:    "How long requests that were held waited.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 2, 17), // 1 ms to 65 s
 	})
+	c.cold = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "wholescale_cold_start_seconds",
+		Help:    "Cold starts by stage: hold, decide, buy, join, pull, start, probe.",
+		Buckets: []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 15, 30, 60, 120, 300},
+	}, []string{"stage"})
+	for _, stage := range []string{stageHold, stageProbe} {
+		c.cold.WithLabelValues(stage)
+	}
+}
+
+func (c *counts) coldStage(stage string, d time.Duration) {
+	c.cold.WithLabelValues(stage).Observe(max(0, d).Seconds())
 }
 
 func (c *counts) held(d time.Duration) { c.holds.Observe(d.Seconds()) }
@@ -126,6 +145,7 @@ func (h *hub) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(descLinked, prometheus.GaugeValue, linked)
 	out <- prometheus.MustNewConstMetric(descQueue, prometheus.GaugeValue, float64(h.queue.len()))
 	c.holds.Collect(out)
+	c.cold.Collect(out)
 }
 
 // usage is the figures of one workload, or the sum of several.
@@ -169,6 +189,16 @@ func (u *usage) send(out chan<- prometheus.Metric, workload string) {
 	gauge(descInFlight, u.inFlight, workload)
 	gauge(descPods, u.probed, workload, strconv.FormatBool(true))
 	gauge(descPods, u.not, workload, strconv.FormatBool(false))
+}
+
+// MetricsSample is a gateway's metrics with a value of each, for documentation and for checks of queries. None of the values
+// means anything.
+func MetricsSample() prometheus.Gatherer {
+	h := newHub(Config{})
+	h.workload("demo/cart")
+	r := prometheus.NewRegistry()
+	r.MustRegister(h)
+	return r
 }
 
 // metricsHandler serves the hub's figures with those of the process.

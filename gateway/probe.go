@@ -30,6 +30,9 @@ func (w *workload) startProbe(p *pod) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if ctx.Err() == nil {
+			if p.probed.IsZero() {
+				w.hub.counts.coldStage(stageProbe, now.Sub(p.known))
+			}
 			w.slots.opened(p, now)
 			w.dispatch(now)
 		}

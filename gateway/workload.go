@@ -114,6 +114,9 @@ func (w *workload) dispatch(now time.Time) {
 		wt.record.write(func(s *stages) {
 			s.Endpoint, s.Probed, s.Released, s.Pod = p.known.UnixNano(), p.probed.UnixNano(), now.UnixNano(), p.name
 		})
+		if p.probed.After(wt.arrived) {
+			w.hub.counts.coldStage(stageHold, now.Sub(wt.arrived))
+		}
 		wt.verdict <- verdict{pod: p}
 	}
 }

@@ -52,4 +52,6 @@ const (
 	ConditionStalled = "Stalled"
 	// ConditionConflicted: another writer (an autoscaler, a person) changes the same replicas, so we stopped.
 	ConditionConflicted = "Conflicted"
+	// ConditionRequestsDrifted: the pods use far more or far less than they request; absent when they do not.
+	ConditionRequestsDrifted = "RequestsDrifted"
 )

@@ -168,6 +168,95 @@ type Signals struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000000
 	RequestsPerSecond *float64 `json:"requestsPerSecond,omitempty"`
+	// The CPU that pods should use, as a percentage of what they request (metrics.k8s.io). It asks for no replica beyond the
+	// last one: whether that stays is for the requests to say.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	CPUPercentage *int32 `json:"cpuPercentage,omitempty"`
+	// The memory that pods should use, as a percentage of what they request; as cpuPercentage.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	MemoryPercentage *int32 `json:"memoryPercentage,omitempty"`
+	// Metrics of the pods, or of another object in the namespace (custom.metrics.k8s.io). The controller needs the right to
+	// get each: the chart's controller.metrics.custom.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Custom []CustomMetric `json:"custom,omitempty"`
+	// Metrics of what is outside of the cluster (external.metrics.k8s.io), such as the length of a queue. Their sum is shared
+	// among the pods. The controller needs the right to get each: the chart's controller.metrics.external.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	External []ExternalMetric `json:"external,omitempty"`
+}
+
+// CustomMetric is a metric of Kubernetes objects.
+type CustomMetric struct {
+	// What it is called in reasons.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name"`
+	// The metric's name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Metric string `json:"metric"`
+	// The object that it is of, whose value is shared among the pods. Without it, the metric is of each pod of the workload.
+	// +optional
+	Object *MetricObject `json:"object,omitempty"`
+	// Which of the metric's series, when it has several.
+	// +optional
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
+	// How much of it one pod should have: a quantity above 0, such as "500m" or "30".
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",message="must be a quantity above 0"
+	Target string `json:"target"`
+}
+
+// MetricObject names an object in the same namespace.
+type MetricObject struct {
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Group string `json:"group,omitempty"`
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Kind string `json:"kind"`
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// ExternalMetric is a metric of no Kubernetes object.
+type ExternalMetric struct {
+	// What it is called in reasons.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name"`
+	// The metric's name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Metric string `json:"metric"`
+	// Which of the metric's series, when it has several.
+	// +optional
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
+	// How much of it one pod should have: a quantity above 0, such as "500m" or "30".
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",message="must be a quantity above 0"
+	Target string `json:"target"`
 }
 
 // Floor is a least number of replicas by the clock.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -56,12 +57,44 @@ func (s *PodAutoscalerSpec) validateObjective(at *field.Path) field.ErrorList {
 	} else {
 		errs = append(errs, within(at.Child("objective", "price"), &price, 0, 1e6)...)
 	}
-	errs = append(errs, within(at.Child("signals", "requestsPerSecond"), s.Signals.RequestsPerSecond, 0, 1e6)...)
+	errs = append(errs, s.Signals.validate(at.Child("signals"))...)
 	errs = append(errs, count(at.Child("priority"), &s.Priority, -1e6, 1e6)...)
 	errs = append(errs, count(at.Child("rates", "tolerancePercentage"), &s.Rates.TolerancePercentage, 0, 50)...)
 	if r := s.Rates.Ramp; r != nil {
 		errs = append(errs, count(at.Child("rates", "ramp", "replicas"), &r.Replicas, 1, 100000)...)
 		errs = append(errs, between(at.Child("rates", "ramp", "period"), &r.Period, time.Second, time.Hour)...)
+	}
+	return errs
+}
+
+func (s *Signals) validate(at *field.Path) field.ErrorList {
+	errs := within(at.Child("requestsPerSecond"), s.RequestsPerSecond, 0, 1e6)
+	errs = append(errs, count(at.Child("cpuPercentage"), s.CPUPercentage, 1, 1000)...)
+	errs = append(errs, count(at.Child("memoryPercentage"), s.MemoryPercentage, 1, 1000)...)
+	names := map[string]bool{}
+	check := func(at *field.Path, name, metric, target string, selector *metav1.LabelSelector) {
+		for _, wrong := range validation.IsDNS1123Label(name) {
+			errs = append(errs, field.Invalid(at.Child("name"), name, wrong))
+		}
+		if names[name] {
+			errs = append(errs, field.Duplicate(at.Child("name"), name))
+		}
+		names[name] = true
+		if metric == "" {
+			errs = append(errs, field.Required(at.Child("metric"), "names the metric"))
+		}
+		if q, err := resource.ParseQuantity(target); err != nil || q.Sign() <= 0 {
+			errs = append(errs, field.Invalid(at.Child("target"), target, "must be a quantity above 0"))
+		}
+		if _, err := metav1.LabelSelectorAsSelector(selector); err != nil {
+			errs = append(errs, field.Invalid(at.Child("selector"), selector, err.Error()))
+		}
+	}
+	for i, m := range s.Custom {
+		check(at.Child("custom").Index(i), m.Name, m.Metric, m.Target, m.Selector)
+	}
+	for i, m := range s.External {
+		check(at.Child("external").Index(i), m.Name, m.Metric, m.Target, m.Selector)
 	}
 	return errs
 }

@@ -102,7 +102,7 @@ func (a *actor) scale(s autoscaler.Scale, costs []autoscaler.Cost, from origin) 
 		}
 		now := time.Now()
 		a.written.wrote(s.Workload, s.To, now)
-		a.metrics.scaleWrite.Observe(now.Sub(from.at).Seconds())
+		a.metrics.scaled(s, from.at, now)
 		a.journal.add(action{Kind: "scale", Subject: string(s.Workload), From: s.From, To: s.To, Rule: s.Why[0].Rule.String(), Cause: from.cause, Observed: from.at, Planned: planned, Done: now})
 		a.tell.scaled(s)
 		return nil
@@ -154,7 +154,7 @@ func (a *actor) order(pic *picture, o autoscaler.Order, from origin) {
 		}
 		stands, err := call(ctx, change)
 		now := time.Now()
-		a.metrics.providerCall.Observe(now.Sub(planned).Seconds())
+		a.metrics.ordered(o, planned, now, err)
 		if err != nil {
 			return a.refused(change, err)
 		}
@@ -203,9 +203,7 @@ func (a *actor) drain(pic *picture, d autoscaler.Drain) {
 			a.tasks.do("evict "+string(pod), "evict", func(ctx context.Context) error { return a.evict(ctx, pod) })
 		}
 	case autoscaler.Stay:
-		if d.Why.Rule == autoscaler.EvictionHeld {
-			a.tell.node(name, "EvictionHeld", d.Why)
-		}
+		a.tell.nodeOnce(name, d.Why)
 	}
 }
 

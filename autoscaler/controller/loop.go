@@ -9,6 +9,7 @@ import (
 
 	"github.com/wholescale/wholescale/api/v1alpha1"
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/live"
 	"github.com/wholescale/wholescale/autoscaler/scenario"
 )
 
@@ -26,6 +27,10 @@ type loop struct {
 	reports   <-chan autoscaler.Observation
 	// decisions is told of each decision that is carried out.
 	decisions *decisions
+	// measures are what the metrics APIs say; nil asks none.
+	measures *measures
+	// history takes each decision in, for the live page.
+	history *live.History
 
 	memory *autoscaler.Memory
 	// queued is the requests held by workload in the last report of each gateway, to see a queue form.
@@ -95,12 +100,14 @@ func (l *loop) plan(cause string, observed time.Time) {
 	defer func() { l.pace.planned(now, time.Now()) }()
 	pic := look(l.world, l.pools, l.actor.written, now)
 	pic.cluster.PriceCap = v1alpha1.LowestCap(l.priceCap, l.priceCaps, now)
+	l.measures.fill(pic, now)
 	for _, j := range pic.joins {
 		if j.resumed {
 			l.memory.Resumed(j.pool, j.took)
 		} else {
 			l.memory.Joined(j.pool, j.took)
 		}
+		l.metrics.coldStage(stageJoin, j.took)
 	}
 	l.measureStarts(pic, now)
 	s := l.memory.State(now, pic.cluster)
@@ -121,6 +128,7 @@ func (l *loop) plan(cause string, observed time.Time) {
 	l.link.publishHolds(d.Holds)
 	l.metrics.state.set(&s, &d)
 	l.decisions.note(d, cause)
+	l.history.Add(totals(&s, &d))
 	// Status can wait for the tick; the API server's time belongs to the scales first.
 	if cause == "tick" {
 		l.tell.report(pic, s, d)

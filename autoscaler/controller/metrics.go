@@ -1,31 +1,48 @@
 package controller
 
 import (
-	"strings"
-	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/wholescale/wholescale/autoscaler"
 )
 
-// metrics is what Prometheus sees. Labels are bounded: rules and causes are closed lists, workloads and pools are objects
-// of ours.
+// The stages of a cold start that a controller sees. The gateway has two more, hold and probe, under the same name.
+const (
+	stageDecide = "decide" // from the report to the acknowledged scale
+	stageBuy    = "buy"    // from the plan to the provider's acknowledgement
+	stageJoin   = "join"   // from the instance's creation to its ready node
+	stagePull   = "pull"   // from the pod's node to its running containers: sandbox, volumes, images
+	stageStart  = "start"  // from there to the pod's readiness
+)
+
+// coldBuckets are OpenTelemetry's for request durations, and five more up to the slowest start that is of use.
+var coldBuckets = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 15, 30, 60, 120, 300}
+
+// metrics is what Prometheus sees. Labels are bounded: rules, stages and causes are closed lists, workloads have a most.
 type metrics struct {
 	plan         *prometheus.HistogramVec // by cause
 	violations   prometheus.Counter
 	scaleWrite   prometheus.Histogram
 	providerCall prometheus.Histogram
-	taskErrors   *prometheus.CounterVec // by kind of task
+	taskErrors   *prometheus.CounterVec   // by kind of task
+	scales       *prometheus.CounterVec   // by direction and rule
+	orders       *prometheus.CounterVec   // by direction and rule
+	cold         *prometheus.HistogramVec // by stage
 	state        *stateCollector
 }
 
 func newMetrics(reg prometheus.Registerer, gateways func() int) *metrics {
 	fast := prometheus.ExponentialBuckets(0.0005, 2, 16) // 0.5 ms to 16 s
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "wholescale_" + name, Help: help, Buckets: buckets}, labels)
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "wholescale_" + name, Help: help}, labels)
+	}
 	m := &metrics{
-		plan: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "wholescale_plan_duration_seconds", Help: "From picture to checked decision, by what caused it.", Buckets: fast,
-		}, []string{"cause"}),
+		plan: histogram("plan_duration_seconds", "From picture to checked decision, by what caused it.", fast, "cause"),
 		violations: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "wholescale_check_violations_total", Help: "Decisions that Check found fault with; none of them was acted on.",
 		}),
@@ -35,109 +52,76 @@ func newMetrics(reg prometheus.Registerer, gateways func() int) *metrics {
 		providerCall: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "wholescale_provider_call_seconds", Help: "From the plan to the provider's answer.", Buckets: fast,
 		}),
-		taskErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "wholescale_task_errors_total", Help: "Writes, orders and evictions given up for now, by kind.",
-		}, []string{"kind"}),
-		state: &stateCollector{},
+		taskErrors: counter("task_errors_total", "Writes, orders and evictions given up for now, by kind.", "kind"),
+		scales:     counter("scales_total", "Scales that were written, by direction and the rule that decided.", "direction", "rule"),
+		orders:     counter("orders_total", "Orders that the provider acknowledged, by direction and the rule that decided.", "direction", "rule"),
+		cold:       histogram("cold_start_seconds", "Cold starts by stage: hold, decide, buy, join, pull, start, probe.", coldBuckets, "stage"),
+		state:      newStateCollector(seriesMost),
 	}
-	reg.MustRegister(m.plan, m.violations, m.scaleWrite, m.providerCall, m.taskErrors, m.state)
+	for _, stage := range []string{stageDecide, stageBuy, stageJoin, stagePull, stageStart} {
+		m.cold.WithLabelValues(stage)
+	}
+	reg.MustRegister(m.plan, m.violations, m.scaleWrite, m.providerCall, m.taskErrors, m.scales, m.orders, m.cold, m.state)
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "wholescale_gateways", Help: "Gateways connected.",
 	}, func() float64 { return float64(gateways()) }))
 	return m
 }
 
-// stateCollector shows the last State and Decision.
-type stateCollector struct {
-	mu sync.Mutex
-	s  *autoscaler.State
-	d  *autoscaler.Decision
+// coldStage takes in how long one stage of a cold start took. The clock's steps back are no durations.
+func (m *metrics) coldStage(stage string, took time.Duration) {
+	m.cold.WithLabelValues(stage).Observe(max(0, took).Seconds())
 }
 
-func (c *stateCollector) set(s *autoscaler.State, d *autoscaler.Decision) {
-	c.mu.Lock()
-	c.s, c.d = s, d
-	c.mu.Unlock()
-}
-
-var (
-	workloadLabels = []string{"namespace", "workload"}
-	descWanted     = prometheus.NewDesc("wholescale_workload_replicas_wanted", "Replicas decided.", workloadLabels, nil)
-	descReady      = prometheus.NewDesc("wholescale_workload_replicas_ready", "Replicas that serve.", workloadLabels, nil)
-	descQueued     = prometheus.NewDesc("wholescale_workload_requests_held", "Requests held by gateways.", workloadLabels, nil)
-	descInFlight   = prometheus.NewDesc("wholescale_workload_requests_in_flight", "Requests on pods.", workloadLabels, nil)
-	descBlocked    = prometheus.NewDesc("wholescale_workload_blocked", "1 while we do not act on it.", workloadLabels, nil)
-	descTarget     = prometheus.NewDesc("wholescale_pool_target", "Instances decided.", []string{"pool"}, nil)
-	descNodes      = prometheus.NewDesc("wholescale_pool_nodes", "Nodes by phase.", []string{"pool", "phase"}, nil)
-	descPrice      = prometheus.NewDesc("wholescale_pool_price_per_hour", "Price of the pool's nodes now, in the provider's currency.", []string{"pool"}, nil)
-	descUnknown    = prometheus.NewDesc("wholescale_pool_unknown", "1 while the provider's figures are not known.", []string{"pool"}, nil)
-	descStale      = prometheus.NewDesc("wholescale_demand_stale", "1 while a gateway's report is overdue.", nil, nil)
-)
-
-func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descWanted, descReady, descQueued, descInFlight, descBlocked, descTarget, descNodes, descPrice, descUnknown, descStale} {
-		ch <- d
+// scaled takes in a scale that was acknowledged now and that a report at observed had caused.
+func (m *metrics) scaled(s autoscaler.Scale, observed, now time.Time) {
+	m.scaleWrite.Observe(now.Sub(observed).Seconds())
+	m.scales.WithLabelValues(direction(s.From, s.To), s.Why[0].Rule.String()).Inc()
+	if s.To > s.From {
+		m.coldStage(stageDecide, now.Sub(observed))
 	}
 }
 
-func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
-	c.mu.Lock()
-	s, d := c.s, c.d
-	c.mu.Unlock()
-	if s == nil {
+// ordered takes in the provider's answer to an order.
+func (m *metrics) ordered(o autoscaler.Order, planned, now time.Time, err error) {
+	m.providerCall.Observe(now.Sub(planned).Seconds())
+	if err != nil {
 		return
 	}
-	gauge := func(desc *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, labels...)
-	}
-	ready := map[autoscaler.WorkloadID]int{}
-	for i := range s.Pods {
-		if s.Pods[i].Phase == autoscaler.Ready {
-			ready[s.Pods[i].Workload]++
-		}
-	}
-	stale := false
-	for i := range s.Workloads {
-		w := &s.Workloads[i]
-		namespace, name, _ := strings.Cut(string(w.ID), "/")
-		gauge(descWanted, float64(d.Scales[i].To), namespace, name)
-		gauge(descReady, float64(ready[w.ID]), namespace, name)
-		gauge(descQueued, float64(w.Demand.Queued), namespace, name)
-		gauge(descInFlight, float64(w.Demand.InFlight), namespace, name)
-		gauge(descBlocked, oneIf(w.Blocked != ""), namespace, name)
-		stale = stale || w.Demand.Stale
-	}
-	gauge(descStale, oneIf(stale))
-	c.collectPools(s, d, gauge)
-}
-
-func (c *stateCollector) collectPools(s *autoscaler.State, d *autoscaler.Decision, gauge func(*prometheus.Desc, float64, ...string)) {
-	phases := []autoscaler.Phase{autoscaler.Coming, autoscaler.Ready, autoscaler.NotReady, autoscaler.Failed, autoscaler.Leaving}
-	counts := map[autoscaler.PoolID]map[autoscaler.Phase]int{}
-	for i := range s.Nodes {
-		n := &s.Nodes[i]
-		if counts[n.Pool] == nil {
-			counts[n.Pool] = map[autoscaler.Phase]int{}
-		}
-		counts[n.Pool][n.Phase]++
-	}
-	for i := range s.Pools {
-		p := &s.Pools[i]
-		sum := 0
-		for _, phase := range phases {
-			n := counts[p.ID][phase]
-			sum += n
-			gauge(descNodes, float64(n), string(p.ID), phase.String())
-		}
-		gauge(descTarget, float64(d.Orders[i].To), string(p.ID))
-		gauge(descPrice, p.PricePerHour*float64(sum), string(p.ID))
-		gauge(descUnknown, oneIf(p.Unknown != ""), string(p.ID))
+	m.orders.WithLabelValues(direction(o.From, o.To), o.Why[0].Rule.String()).Inc()
+	if o.To > o.From {
+		m.coldStage(stageBuy, now.Sub(planned))
 	}
 }
 
-func oneIf(b bool) float64 {
-	if b {
-		return 1
+func direction(from, to int) string {
+	switch {
+	case to > from:
+		return "up"
+	case to < from:
+		return "down"
 	}
-	return 0
+	return "same"
+}
+
+// MetricsSample is a controller's metrics with a value of each, for documentation and for checks of queries. None of the
+// values means anything.
+func MetricsSample() prometheus.Gatherer {
+	registry := prometheus.NewRegistry()
+	m := newMetrics(registry, func() int { return 1 })
+	m.plan.WithLabelValues("tick").Observe(0)
+	m.taskErrors.WithLabelValues("scale").Inc()
+	why := []autoscaler.Reason{{Rule: autoscaler.QueuedDemand}}
+	s := autoscaler.State{
+		Now:       time.Unix(1, 0),
+		Workloads: []autoscaler.Workload{{ID: "demo/cart", Signals: []autoscaler.Signal{{Name: "cpu"}}}},
+		Pools:     []autoscaler.Pool{{ID: "m"}}, PriceCap: 1,
+	}
+	d := autoscaler.Decision{
+		Scales: []autoscaler.Scale{{Workload: "demo/cart", To: 1, Why: why}}, Orders: []autoscaler.Order{{Pool: "m", To: 1, Why: why}},
+	}
+	m.scaled(d.Scales[0], s.Now, s.Now)
+	m.ordered(d.Orders[0], s.Now, s.Now, nil)
+	m.state.set(&s, &d)
+	return registry
 }

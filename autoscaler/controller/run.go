@@ -29,6 +29,7 @@ import (
 	"github.com/wholescale/wholescale/api/v1alpha1"
 	"github.com/wholescale/wholescale/api/wire"
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/live"
 	"github.com/wholescale/wholescale/cloudprovider"
 )
 
@@ -43,6 +44,8 @@ type Config struct {
 	TLS  *tls.Config
 	// Admin is the address of /healthz, /readyz, /metrics, /state, /actions and /decisions. Default 127.0.0.1:9091.
 	Admin string
+	// Live is the address of the live page, on loopback alone, as it asks nobody who he is. Empty serves none.
+	Live string
 	// DecisionLog is a folder, of this process alone, where the last decisions are kept over a restart (32 MiB at most).
 	// Empty keeps them in memory alone.
 	DecisionLog string
@@ -122,7 +125,11 @@ func Run(ctx context.Context, c Config) error {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	p := &process{config: c, client: client, dynamic: dyn, registry: registry, world: newWorld(), decisions: newDecisions(c.Log)}
+	use, metric, err := newMeasuring(config)
+	if err != nil {
+		return err
+	}
+	p := &process{config: c, measures: newMeasures(use, metric, c.Log), client: client, dynamic: dyn, registry: registry, world: newWorld(), decisions: newDecisions(c.Log)}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -135,7 +142,15 @@ func Run(ctx context.Context, c Config) error {
 		}
 		wg.Go(func() { p.decisions.write(ctx, file) })
 	}
-	wg.Go(func() { p.serveAdmin(ctx, admin) })
+	if c.Live != "" {
+		page, err := live.Listen(c.Live)
+		if err != nil {
+			return err
+		}
+		c.Log.Info("serving the live page", zap.String("url", "http://"+page.Addr().String()))
+		wg.Go(func() { serveUntil(ctx, page, live.Handler(p.livePage())) })
+	}
+	wg.Go(func() { serveUntil(ctx, admin, p.admin()) })
 	if err := watch(ctx, &wg, client, dyn, p.world, c.Log); err != nil {
 		return err
 	}
@@ -153,6 +168,10 @@ type process struct {
 	journal  journal
 	// decisions are what was decided and why.
 	decisions *decisions
+	// measures asks the metrics APIs while this process leads.
+	measures *measures
+	// history is the last hour for the live page.
+	history live.History
 }
 
 // govern makes the decisions while this process leads.
@@ -171,11 +190,11 @@ func (p *process) govern(ctx context.Context, lead leadership) error {
 	defer stopEvents()
 	work := newTasks(ctx, lead.holds, func(key string, err error) { p.taskDone(m, key, err) })
 	defer work.wait()
-	tell := &teller{events: recorder, client: p.dynamic, tasks: work, sent: map[string]sentStatus{}, said: map[string]string{}}
+	tell := &teller{events: recorder, client: p.dynamic, tasks: work, sent: map[string]sentStatus{}, said: map[string]string{}, measures: p.measures}
 	pools := newPools(c.Provider, c.Log, p.world.nudge)
 	l := &loop{
 		world: p.world, pools: pools, link: link, tell: tell, metrics: m, log: c.Log, reports: reports, decisions: p.decisions, priceCap: c.PriceCap, priceCaps: c.PriceCaps,
-		memory: autoscaler.NewMemory(),
+		memory: autoscaler.NewMemory(), measures: p.measures, history: &p.history,
 		queued: map[string]map[autoscaler.WorkloadID]int{}, starting: map[autoscaler.PodID]time.Time{},
 		actor: &actor{
 			client: p.client, provider: c.Provider, pools: pools, written: newWrittenScales(), tasks: work, tell: tell, metrics: m,
@@ -183,12 +202,14 @@ func (p *process) govern(ctx context.Context, lead leadership) error {
 		},
 	}
 	p.world.setPodChanged(link.podChanged)
+	p.world.setStages(m.coldStage)
 	p.leading.Store(l)
 	defer p.leading.Store(nil)
 	server := p.linkServer()
 	wire.RegisterLinkServer(server, link)
 	wg.Go(func() { _ = server.Serve(listener) }) // ends with Stop below
 	wg.Go(func() { pools.run(ctx) })
+	wg.Go(func() { p.measures.run(ctx) })
 	c.Log.Info("leading", zap.Uint64("epoch", lead.epoch), zap.String("link", listener.Addr().String()))
 	l.run(ctx)
 	server.Stop()
@@ -222,9 +243,9 @@ func (p *process) taskDone(m *metrics, key string, err error) {
 	p.world.nudge()
 }
 
-// serveAdmin answers people and probes until ctx ends.
-func (p *process) serveAdmin(ctx context.Context, listener net.Listener) {
-	server := &http.Server{Handler: p.admin(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
+// serveUntil answers people and probes until ctx ends.
+func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler) {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	_ = server.Serve(listener) // ends with Close

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,6 +30,8 @@ type teller struct {
 	tasks  *tasks
 	sent   map[string]sentStatus // by object; the loop's own
 	said   map[string]string     // last Event by subject, so that each is said once
+	// measures know how far requests are from use.
+	measures *measures
 }
 
 type sentStatus struct {
@@ -49,17 +50,24 @@ func workloadReference(id autoscaler.WorkloadID) *corev1.ObjectReference {
 	return &corev1.ObjectReference{APIVersion: "apps/v1", Kind: kind, Namespace: namespace, Name: name}
 }
 
+func poolReference(pool *v1alpha1.NodePool) *corev1.ObjectReference {
+	return &corev1.ObjectReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "NodePool", Name: pool.Name, UID: pool.UID}
+}
+
+func nodeReference(name string) *corev1.ObjectReference {
+	return &corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: name, UID: types.UID(name)}
+}
+
 func (t *teller) scaled(s autoscaler.Scale) {
 	t.happened(workloadReference(s.Workload), corev1.EventTypeNormal, "Scaled", "Scale", fmt.Sprintf("%d -> %d: %s", s.From, s.To, s.Why[0]))
 }
 
 func (t *teller) ordered(pool *v1alpha1.NodePool, o autoscaler.Order) {
-	about := &corev1.ObjectReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "NodePool", Name: pool.Name, UID: pool.UID}
-	t.happened(about, corev1.EventTypeNormal, "Ordered", "SetTarget", fmt.Sprintf("%d -> %d: %s", o.From, o.To, o.Why[0]))
+	t.happened(poolReference(pool), corev1.EventTypeNormal, "Ordered", "SetTarget", fmt.Sprintf("%d -> %d: %s", o.From, o.To, o.Why[0]))
 }
 
 func (t *teller) node(name, reason string, why autoscaler.Reason) {
-	t.happened(&corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: name, UID: types.UID(name)}, corev1.EventTypeNormal, reason, "Drain", why.String())
+	t.happened(nodeReference(name), corev1.EventTypeNormal, reason, "Drain", why.String())
 }
 
 // report writes the status of each of our objects where it changed, and an Event for each workload that is refused or
@@ -68,6 +76,12 @@ func (t *teller) report(pic *picture, s autoscaler.State, d autoscaler.Decision)
 	holds := map[autoscaler.WorkloadID]autoscaler.Hold{}
 	for _, h := range d.Holds {
 		holds[h.Workload] = h
+	}
+	short := map[autoscaler.WorkloadID]*autoscaler.Placement{}
+	for i := range d.Placements {
+		if p := &d.Placements[i]; p.Unplaced > 0 && p.Workload != "" {
+			short[p.Workload] = p
+		}
 	}
 	ready := map[autoscaler.WorkloadID]int{}
 	for i := range s.Pods {
@@ -78,7 +92,7 @@ func (t *teller) report(pic *picture, s autoscaler.State, d autoscaler.Decision)
 	for i := range pic.adopted {
 		a, w, scale := &pic.adopted[i], &s.Workloads[i], &d.Scales[i]
 		hold := holds[a.id]
-		t.once(a, w, hold)
+		t.once(a, w, hold, short[a.id])
 		if a.object == nil {
 			continue
 		}
@@ -91,28 +105,61 @@ func (t *teller) report(pic *picture, s autoscaler.State, d autoscaler.Decision)
 			Memory: *resource.NewQuantity(a.shape.Needs.Memory, resource.BinarySI), Defaulted: a.defaulted,
 		}
 		workloadConditions(&status.Conditions, a.object.Generation, w, scale, ready[a.id], hold, a.conflict)
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionRequestsDrifted)
+		if drifted, drift := t.measures.drift(a.id); drifted != "" {
+			meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+				Type: v1alpha1.ConditionRequestsDrifted, Status: metav1.ConditionTrue, Reason: drifted, Message: drift, ObservedGeneration: a.object.Generation,
+			})
+		}
 		t.write(v1alpha1.PodAutoscalers, a.object.Namespace, a.object.Name, status, status.Reason, status.Conditions)
 	}
-	t.forget(len(pic.adopted) + len(d.Orders))
+	t.forget(len(pic.adopted) + len(d.Orders) + len(s.Nodes))
+	for i := range d.Orders {
+		t.poolOnce(pic.pools[d.Orders[i].Pool], &d.Orders[i])
+	}
 	t.reportPools(pic, &s, &d)
 }
 
-// once says in an Event why a workload is not scaled or its requests are refused, when the reason is a new one.
-func (t *teller) once(a *adopted, w *autoscaler.Workload, hold autoscaler.Hold) {
-	words := ""
-	switch {
-	case w.Blocked != "":
-		words = "Blocked: " + w.Blocked
-	case hold.Refuse:
-		words = hold.Why.String()
-	}
-	if t.said[string(a.id)] == words {
+// remark is an Event that says why nothing happens. It is made when its mark changes; an empty one says that all is well.
+type remark struct {
+	key   string
+	about *corev1.ObjectReference
+	// kind is Normal or Warning, reason one word, and words have figures in them that are no news by themselves.
+	kind, reason, action, words string
+	mark                        string
+}
+
+// sayOnce makes the Event of a remark unless it was the last one under its key. It is for the loop's goroutine.
+func (t *teller) sayOnce(r remark) {
+	if t.said[r.key] == r.mark {
 		return
 	}
-	t.said[string(a.id)] = words
-	if words != "" {
-		t.happened(workloadReference(a.id), corev1.EventTypeWarning, strings.SplitN(words, ":", 2)[0], "Scale", words)
+	t.said[r.key] = r.mark
+	if r.mark != "" {
+		t.happened(r.about, r.kind, r.reason, r.action, r.words)
 	}
+}
+
+// once says in Events why a workload is not scaled, why its requests are refused, that its replicas have room nowhere, and
+// that its requests are far from what its pods use.
+func (t *teller) once(a *adopted, w *autoscaler.Workload, hold autoscaler.Hold, short *autoscaler.Placement) {
+	about := workloadReference(a.id)
+	warn := func(topic string, why autoscaler.Reason, is bool) {
+		r := remark{key: topic + " " + string(a.id), about: about, kind: corev1.EventTypeWarning, action: "Scale"}
+		if is {
+			r.reason, r.words, r.mark = why.Rule.String(), why.Sentence(), why.Rule.String()+why.Subject
+		}
+		t.sayOnce(r)
+	}
+	warn("blocked", autoscaler.Reason{Rule: autoscaler.Blocked, Subject: w.Blocked}, w.Blocked != "")
+	warn("hold", hold.Why, hold.Refuse && w.Blocked == "")
+	room := autoscaler.Reason{}
+	if short != nil {
+		room = short.Why
+	}
+	warn("room", room, short != nil && short.Unplaced > 0)
+	reason, words := t.measures.drift(a.id)
+	t.sayOnce(remark{key: "size " + string(a.id), about: about, kind: corev1.EventTypeNormal, reason: reason, action: "Measure", words: words, mark: reason})
 }
 
 func workloadConditions(list *[]metav1.Condition, generation int64, w *autoscaler.Workload, s *autoscaler.Scale, ready int, h autoscaler.Hold, conflict bool) {
@@ -141,6 +188,25 @@ func workloadConditions(list *[]metav1.Condition, generation int64, w *autoscale
 	case ready < s.To:
 		set(v1alpha1.ConditionReconciling, true, h.Why.Rule.String(), h.Why.Sentence())
 	}
+}
+
+// poolOnce says in an Event why a pool is left as it is though something is the matter.
+func (t *teller) poolOnce(object *v1alpha1.NodePool, o *autoscaler.Order) {
+	r := remark{key: "pool " + string(o.Pool), about: poolReference(object), kind: corev1.EventTypeWarning, action: "SetTarget"}
+	if why := o.Why[0]; why.Rule == autoscaler.ProviderUnknown && !o.Changes() {
+		r.reason, r.words, r.mark = why.Rule.String(), why.Sentence(), why.Rule.String()
+	}
+	t.sayOnce(r)
+}
+
+// nodeOnce says in an Event why a node does not leave that otherwise would.
+func (t *teller) nodeOnce(name string, why autoscaler.Reason) {
+	r := remark{key: "node " + name, about: nodeReference(name), kind: corev1.EventTypeNormal, action: "Drain"}
+	if why.Rule == autoscaler.EvictionHeld || why.Rule == autoscaler.NotOurs {
+		// The subject of a node that is kept has figures in it; that it is kept is the news.
+		r.reason, r.words, r.mark = why.Rule.String(), why.Sentence(), why.Rule.String()
+	}
+	t.sayOnce(r)
 }
 
 func (t *teller) reportPool(object *v1alpha1.NodePool, s *autoscaler.State, p *autoscaler.Pool, o *autoscaler.Order) {
@@ -189,7 +255,8 @@ func (t *teller) forget(objects int) {
 	if len(t.sent) > 2*objects+64 {
 		clear(t.sent)
 	}
-	if len(t.said) > 2*objects+64 {
+	if len(t.said) > 8*objects+64 { // four topics of a workload
+
 		clear(t.said)
 	}
 }

@@ -86,6 +86,7 @@ func translatePod(p *corev1.Pod) *podRecord {
 		}
 	}
 	r.Phase, r.ready = podPhase(p)
+	r.running = len(p.Status.ContainerStatuses) > 0 && !slices.ContainsFunc(p.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool { return c.State.Running == nil })
 	if r.Phase == autoscaler.Starting {
 		r.Since = time.Now()
 	}

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"sync"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -41,6 +42,8 @@ type world struct {
 	changed chan struct{}
 	// podChanged is told of each pod whose address or readiness changed, and of each that is gone.
 	podChanged func(id autoscaler.WorkloadID, p *podRecord, gone bool)
+	// stage is told how long the stages of a pod's start took.
+	stage func(name string, took time.Duration)
 }
 
 // podRecord is a pod with what the links need beside the core's view.
@@ -52,7 +55,11 @@ type podRecord struct {
 	ip              string
 	ports           []int32
 	ready           bool
-	claimed         *corev1.Pod // the pod itself when it has volumes that are claimed
+	// running: all containers run. bound and ran are when we saw that it had a node and that it ran; zero when it was so
+	// before we looked.
+	running    bool
+	bound, ran time.Time
+	claimed    *corev1.Pod // the pod itself when it has volumes that are claimed
 }
 
 // nodeRecord is a Node without what only the provider knows (pool and instance).
@@ -107,6 +114,7 @@ func newWorld() *world {
 		},
 		namespaces: map[string]fit.Labels{}, buffers: map[string]buffer{}, templates: map[string]*corev1.PodTemplate{},
 		pools: map[string]*v1alpha1.NodePool{}, changed: make(chan struct{}, 1), podChanged: func(autoscaler.WorkloadID, *podRecord, bool) {},
+		stage: func(string, time.Duration) {},
 	}
 }
 
@@ -115,6 +123,33 @@ func (w *world) setPodChanged(f func(id autoscaler.WorkloadID, p *podRecord, gon
 	w.mu.Lock()
 	w.podChanged = f
 	w.mu.Unlock()
+}
+
+// setStages names who is told of the stages of pods' starts from now on.
+func (w *world) setStages(f func(name string, took time.Duration)) {
+	w.mu.Lock()
+	w.stage = f
+	w.mu.Unlock()
+}
+
+// stages carries on when a pod was bound and ran, and tells of a pod of ours that has become ready. Only what we saw happen
+// counts: a pod's own times are in whole seconds. The lock is held.
+func (w *world) stages(old, r *podRecord, now time.Time) {
+	if old == nil {
+		return
+	}
+	r.bound, r.ran = old.bound, old.ran
+	if old.Phase == autoscaler.Pending && r.Node != "" {
+		r.bound = now
+	}
+	if !old.running && r.running && !r.bound.IsZero() {
+		r.ran = now
+	}
+	if r.Phase == autoscaler.Ready && old.Phase != autoscaler.Ready && !r.ran.IsZero() && w.workloadOf(r) != "" {
+		w.stage(stagePull, r.ran.Sub(r.bound))
+		w.stage(stageStart, now.Sub(r.ran))
+		r.bound, r.ran = time.Time{}, time.Time{} // ready once is enough: a pod that comes back is no cold start
+	}
 }
 
 func (w *world) nudge() {
@@ -148,6 +183,7 @@ func (w *world) putPod(p *corev1.Pod) {
 		// The moment that we saw it bound is finer than the API's whole seconds.
 		r.Since = old.Since
 	}
+	w.stages(old, r, time.Now())
 	w.pods[string(r.ID)] = r
 	id, tell := w.workloadOf(r), w.podChanged
 	w.mu.Unlock()

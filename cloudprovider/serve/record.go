@@ -39,6 +39,7 @@ type Order struct {
 type record struct {
 	cloudprovider.Provider
 	counted *prometheus.CounterVec
+	took    *prometheus.HistogramVec
 
 	mu    sync.Mutex
 	ring  []Order
@@ -48,8 +49,10 @@ type record struct {
 func newRecord(p cloudprovider.Provider, metrics prometheus.Registerer) *record {
 	r := &record{Provider: p, counted: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "wholescale_provider_orders_total", Help: "Orders by kind and result.",
-	}, []string{"kind", "result"})}
-	metrics.MustRegister(r.counted)
+	}, []string{"kind", "result"}), took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "wholescale_provider_order_seconds", Help: "How long the cloud took for an order, by kind.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 16), // 1 ms to 33 s
+	}, []string{"kind"})}
+	metrics.MustRegister(r.counted, r.took)
 	return r
 }
 
@@ -72,6 +75,7 @@ func (r *record) note(kind string, c cloudprovider.Change, do func() (int, error
 		o.Error = clip(err.Error())
 	}
 	r.counted.WithLabelValues(kind, o.Result).Inc()
+	r.took.WithLabelValues(kind).Observe(time.Duration(o.Took).Seconds())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.ring) < maxOrders {
@@ -125,6 +129,25 @@ func (r *record) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 			return // the reader went away
 		}
 	}
+}
+
+// MetricsSample is a provider's metrics with a value of each, for documentation and for checks of queries. None of the values
+// means anything.
+func MetricsSample() prometheus.Gatherer {
+	metrics := prometheus.NewRegistry()
+	r := newRecord(sample{}, metrics)
+	_, _ = r.SetTarget(context.Background(), cloudprovider.Change{}) // sample has no errors
+	metrics.MustRegister(newPools(sample{}))
+	return metrics
+}
+
+// sample is a provider of one pool with nothing in it.
+type sample struct{ cloudprovider.Provider }
+
+func (sample) SetTarget(context.Context, cloudprovider.Change) (int, error) { return 0, nil }
+
+func (sample) List(context.Context) ([]cloudprovider.PoolState, error) {
+	return []cloudprovider.PoolState{{ID: "m", Known: &cloudprovider.Known{}}}, nil
 }
 
 // pools tells Prometheus what the provider says now.

@@ -51,6 +51,7 @@ func command() *cobra.Command {
 	p.StringVar(&f.provider, "provider", "", "the provider's host:port")
 	p.StringVar(&f.config.Link, "link", ":7444", "address that gateways connect to")
 	p.StringVar(&f.config.Admin, "admin", "127.0.0.1:9091", "address of /healthz, /readyz, /metrics, /state, /actions and /decisions")
+	p.StringVar(&f.config.Live, "live-address", "", "address of the live page, on loopback alone, such as 127.0.0.1:9095; empty serves none")
 	p.StringVar(&f.config.DecisionLog, "decision-log", "", "folder where the last decisions are kept over a restart, 32 MiB at most; empty keeps them in memory alone")
 	p.StringVar(&f.config.Namespace, "namespace", "wholescale-system", "namespace of the leader's Lease")
 	p.Float64Var(&f.config.PriceCap, "price-cap", 0, "the most that all pools together may cost an hour, in the currency of their prices; 0 is no cap")

@@ -41,8 +41,8 @@ var contents = []struct {
 }{
 	{"Start", []string{"README.md", "docs/start.md", "docs/install.md"}},
 	{"Concepts", []string{"docs/architecture.md", "docs/algorithm.md", "docs/simulator.md"}},
-	{"Tasks", []string{"docs/ask.md", "docs/operations.md", "docs/reliability.md", "docs/runbooks/"}},
-	{"Reference", []string{"docs/annotations.md"}},
+	{"Tasks", []string{"docs/tuning.md", "docs/ask.md", "docs/operations.md", "docs/reliability.md", "docs/runbooks/"}},
+	{"Reference", []string{"docs/annotations.md", "docs/signals.md", "docs/metrics.md"}},
 	{"Judge it", []string{"docs/comparison.md", "docs/benchmarks.md", "docs/security.md", "SECURITY.md"}},
 	{"Take part", []string{"CONTRIBUTING.md", "CHANGELOG.md"}},
 }

@@ -8,6 +8,8 @@ import (
 	"html/template"
 	"io"
 	"math"
+
+	"github.com/wholescale/wholescale/autoscaler/live/plot"
 )
 
 // Map is runs in one world, by what they cost and how long requests waited.
@@ -80,8 +82,7 @@ func frontierPage(title string, maps []Map) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	library := "/*\n" + asset("uplot/LICENSE") + "*/\n" + asset("uplot/uPlot.iife.min.js")
-	script, style := asset("frontier.js"), asset("uplot/uPlot.min.css")+"\n"+asset("page.css")
+	library, style, script := plot.Script(), plot.Style(), asset("frontier.js")
 	t, err := template.New("frontier").Parse(asset("frontier.gohtml"))
 	if err != nil {
 		return nil, err

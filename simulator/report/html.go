@@ -13,9 +13,11 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/wholescale/wholescale/autoscaler/live/plot"
 )
 
-//go:embed assets/page.gohtml assets/page.css assets/page.js assets/frontier.gohtml assets/frontier.js assets/uplot
+//go:embed assets/page.gohtml assets/page.js assets/frontier.gohtml assets/frontier.js
 var assets embed.FS
 
 // HTML writes one page with the figures of runs side by side and their series over time. The page needs nothing else: it
@@ -128,9 +130,7 @@ func assemble(title string, runs []Run, data []seriesData) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	licence, plot, script := asset("uplot/LICENSE"), asset("uplot/uPlot.iife.min.js"), asset("page.js")
-	library := "/*\n" + licence + "*/\n" + plot
-	style := asset("uplot/uPlot.min.css") + "\n" + asset("page.css")
+	library, style, script := plot.Script(), plot.Style(), asset("page.js")
 	t, err := template.New("page").Parse(asset("page.gohtml"))
 	if err != nil {
 		return nil, err

@@ -220,9 +220,12 @@ func (w *world) awaitOrder(n int) {
 	}
 }
 
-func (w *world) metrics(admin string) []string {
+func (w *world) metrics(admin string) []string { return w.text(admin, "/metrics") }
+
+// text is the lines of an admin endpoint.
+func (w *world) text(admin, path string) []string {
 	w.t.Helper()
-	response, err := http.Get("http://" + admin + "/metrics")
+	response, err := http.Get("http://" + admin + path)
 	if err != nil {
 		w.t.Fatal(err)
 	}

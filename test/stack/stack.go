@@ -47,6 +47,8 @@ type Stack struct {
 	Standby *Process
 	// URL is where the gateway takes requests.
 	URL string
+	// Live is where the controller's live page is.
+	Live string
 	// Keys is the folder with each role's certificate.
 	Keys string
 	// ControllerKubeconfig holds the controller's own token.
@@ -193,8 +195,13 @@ func (s *Stack) startController(ctx context.Context) error {
 	if s.standbyLink, err = freeAddress(); err != nil {
 		return err
 	}
+	live, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	s.Live = "http://" + live
 	s.Controller, err = s.process("controller", "controller", "--kubeconfig", s.ControllerKubeconfig, "--provider", argument(s.Provider, "--listen"),
-		"--link", link, "--lease-duration", s.config.LeaseDuration.String())
+		"--link", link, "--live-address", live, "--lease-duration", s.config.LeaseDuration.String())
 	if err != nil {
 		return err
 	}

@@ -10,17 +10,19 @@ import (
 
 func TestBadValuesAreRefused(t *testing.T) {
 	for want, v := range map[string]object{
-		"colour":                   {"colour": "red"},
-		"replica":                  {"gateway": object{"replica": 3}},
-		"/gateway/replicas":        {"gateway": object{"replicas": 0}},
-		"/gateway/deny/0":          {"gateway": object{"deny": []any{"10.0.0.1"}}},
-		"/gateway/drainDelay":      {"gateway": object{"drainDelay": "10"}},
-		"/certificates/mode":       {"certificates": object{"mode": "magic"}},
-		"/image/digest":            {"image": object{"digest": "sha1:a"}},
-		"/priorityClass/value":     {"priorityClass": object{"value": 2000000000}},
-		"/provider/config":         {"provider": object{"enabled": true}},
-		"/provider/config/pools":   {"provider": object{"enabled": true, "config": object{"pools": []any{}}}},
-		"/controller/providerAddr": {"controller": object{"providerAddress": "https://a.example"}},
+		"colour":                         {"colour": "red"},
+		"replica":                        {"gateway": object{"replica": 3}},
+		"/gateway/replicas":              {"gateway": object{"replicas": 0}},
+		"/gateway/deny/0":                {"gateway": object{"deny": []any{"10.0.0.1"}}},
+		"/gateway/drainDelay":            {"gateway": object{"drainDelay": "10"}},
+		"/controller/metrics/custom/0":   {"controller": object{"metrics": object{"custom": []any{"pods/*"}}}},
+		"/controller/metrics/external/0": {"controller": object{"metrics": object{"external": []any{"*"}}}},
+		"/certificates/mode":             {"certificates": object{"mode": "magic"}},
+		"/image/digest":                  {"image": object{"digest": "sha1:a"}},
+		"/priorityClass/value":           {"priorityClass": object{"value": 2000000000}},
+		"/provider/config":               {"provider": object{"enabled": true}},
+		"/provider/config/pools":         {"provider": object{"enabled": true, "config": object{"pools": []any{}}}},
+		"/controller/providerAddr":       {"controller": object{"providerAddress": "https://a.example"}},
 	} {
 		if _, err := Chart("wholescale", namespace, v); err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), ".", "/"), want) {
 			t.Errorf("%v: %v; want it to name %s", v, err, want)
