@@ -33,6 +33,8 @@ type sizer struct {
 	w     *Workload
 	ready int
 	memo  WorkloadMemo
+	// held is by how many replicas settle keeps more than are wanted.
+	held  int
 	pages *pages
 	wish
 }
@@ -174,13 +176,14 @@ func (z *sizer) surge() {
 	if k == 0 || z.replicas == 0 {
 		return
 	}
-	most := z.replicas + k
+	base := z.replicas - z.held // what is held up may be replacements that were started before
+	most := base + k
 	if p := &z.w.Policy; p.Max > 0 {
 		most = min(most, p.Max)
 	}
-	if most > z.replicas {
+	if most > base {
 		z.v.surging[z.at] = true
-		if z.ready-k < z.replicas {
+		if most > z.replicas && z.ready-k < base {
 			z.become(most, Reason{Rule: MoveFirst, Observed: float64(k)})
 		}
 	}
