@@ -100,7 +100,8 @@ func (z *sizer) wake() {
 // than keeping it, once the workload's idle times are known, and until then for a stable window.
 func (z *sizer) zero() {
 	w := z.w
-	if z.replicas > 1 && w.Replicas > max(1, w.Policy.Min) {
+	many := w.Replicas > max(1, w.Policy.Min)
+	if z.replicas > 1 && many && z.replicas <= w.Replicas {
 		return
 	}
 	wait, rule := w.Policy.StableWindow, ZeroWait
@@ -113,8 +114,13 @@ func (z *sizer) zero() {
 	idle := !w.Demand.IdleSince.IsZero()
 	switch over := idle && !z.s.Now.Before(until); {
 	case z.replicas > 0 && over && known && !w.Demand.Stale:
-		// The averages still see demand that is known to be over; nor do they bring back what went because of that.
-		z.become(0, Reason{Rule: GapsLong, Bound: wait.Seconds()})
+		// The averages still see demand that is known to be over; nor do they bring back what went because of that, or add to
+		// what there is for another reason.
+		to := 0
+		if z.replicas > 1 && many {
+			to = w.Replicas
+		}
+		z.become(to, Reason{Rule: GapsLong, Bound: wait.Seconds()})
 	case w.Replicas == 0 || z.replicas > 0:
 	case !idle:
 		z.become(1, Reason{Rule: ZeroWait, Bound: wait.Seconds()})
