@@ -8,16 +8,19 @@ import (
 func replicas(s *State, v *view) ([]Scale, []WorkloadMemo) {
 	scales := make([]Scale, len(s.Workloads))
 	memos := make([]WorkloadMemo, len(s.Workloads))
-	var pages pages
+	z := sizer{s: s, v: v, pages: &pages{}} // one for all: most of it is room for reasons
 	k := 0
 	for i := range s.Workloads {
 		w := &s.Workloads[i]
 		for k < len(s.Memo.Workloads) && s.Memo.Workloads[k].ID < w.ID {
 			k++
 		}
-		z := sizer{s: s, v: v, at: i, w: w, ready: v.ready[i], memo: FirstMemo(w.ID, v.ready[i], s.Now), pages: &pages}
+		z.at, z.w, z.ready, z.held = i, w, v.ready[i], 0
+		z.rules, z.lost = 0, z.lost[:0]
 		if k < len(s.Memo.Workloads) && s.Memo.Workloads[k].ID == w.ID {
 			z.memo = s.Memo.Workloads[k]
+		} else {
+			z.memo = FirstMemo(w.ID, z.ready, s.Now)
 		}
 		scales[i] = z.scale()
 		memos[i] = z.memo
@@ -62,8 +65,7 @@ func (z *sizer) scale() Scale {
 		z.become(w.Replicas, Reason{Rule: Blocked, Subject: w.Blocked})
 		return Scale{Workload: w.ID, From: w.Replicas, To: w.Replicas, Why: z.pages.write(&z.wish)}
 	}
-	var excess int
-	z.wish, excess, z.memo = decideKPA(*p, z.ready, w.Demand, z.s.Now, z.memo)
+	excess := decideKPA(p, z.ready, &w.Demand, z.s.Now, &z.memo, &z.wish)
 	if p.Name == KPA {
 		z.wake()
 	} else {
