@@ -28,6 +28,7 @@ func Check(s State, d Decision) []Violation {
 	c.moves()
 	c.prices()
 	c.groups()
+	c.rules()
 	return c.found
 }
 

@@ -69,6 +69,7 @@ func (c *checker) repair(p Pool, n Node) {
 // must stay.
 func (c *checker) moves() {
 	begins := map[PoolID]int{}
+	c.budgets()
 	for _, d := range c.d.Drains {
 		i, ok := c.nodes[d.Node]
 		if !ok || d.Step != Cordon {
@@ -96,6 +97,55 @@ func (c *checker) moves() {
 		for _, b := range p.Disruption.Budgets {
 			if b.For == "" && begins[p.ID] > b.Nodes {
 				c.say(p.ID, "no more nodes leave at a time than the budget allows", "%d begin, %d allowed", begins[p.ID], b.Nodes)
+			}
+		}
+	}
+}
+
+// budgets: for no reason do more nodes of a pool begin to leave than its budgets let, those counted that are leaving already, of
+// its group too.
+func (c *checker) budgets() {
+	type scope struct {
+		group GroupID
+		pool  PoolID
+	}
+	of := func(p *Pool) scope {
+		for _, g := range c.s.Groups {
+			if g.ID == p.Group {
+				return scope{group: g.ID}
+			}
+		}
+		return scope{pool: p.ID}
+	}
+	leaving, begins := map[scope]int{}, map[PoolID]map[LeaveReason]int{}
+	for _, n := range c.s.Nodes {
+		if p := c.pool(n.Pool); p != nil && n.Draining && n.Phase != Leaving {
+			leaving[of(p)]++
+		}
+	}
+	reasons := map[Rule]LeaveReason{
+		Empty: LeaveEmpty, Underused: LeaveUnderused, Replaced: LeaveUnderused, Expired: LeaveExpired, Drifted: LeaveDrifted, Unhealthy: LeaveUnhealthy,
+	}
+	for _, d := range c.d.Drains {
+		i, ok := c.nodes[d.Node]
+		reason := reasons[d.Why.Rule]
+		if !ok || reason == "" || d.Step != Cordon && d.Why.Rule != Unhealthy || d.Step == Stay {
+			continue
+		}
+		if p := c.pool(c.s.Nodes[i].Pool); p != nil {
+			if begins[p.ID] == nil {
+				begins[p.ID] = map[LeaveReason]int{}
+			}
+			begins[p.ID][reason]++
+		}
+	}
+	for i := range c.s.Pools {
+		p := &c.s.Pools[i]
+		for reason, n := range begins[p.ID] {
+			for _, b := range p.Disruption.Budgets {
+				if (b.For == "" || b.For == reason) && n+leaving[of(p)] > b.Nodes {
+					c.say(p.ID, "no more nodes leave for a reason than its budget allows", "%s: %d begin beside %d, %d allowed", reason, n, leaving[of(p)], b.Nodes)
+				}
 			}
 		}
 	}

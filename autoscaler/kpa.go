@@ -62,13 +62,15 @@ func FirstMemo(id WorkloadID, ready int, now time.Time) WorkloadMemo {
 // DecideKPA is one decision of Knative's rules alone, without the bounds and waits that Plan puts around it: what
 // test/conformance holds to Knative's own answers.
 func DecideKPA(p Policy, ready int, d Demand, now time.Time, m WorkloadMemo) (replicas, excess int, next WorkloadMemo) {
-	w, excess, next := decideKPA(p, ready, d, now, m)
-	return w.replicas, excess, next
+	var w wish
+	excess = decideKPA(&p, ready, &d, now, &m, &w)
+	return w.replicas, excess, m
 }
 
 // decideKPA is one decision of Knative's pod autoscaler (pkg/autoscaler/scaling/autoscaler.go, Scale): replicas, the
-// excess burst capacity in requests, and the memory for the next call.
-func decideKPA(p Policy, ready int, d Demand, now time.Time, m WorkloadMemo) (w wish, excess int, next WorkloadMemo) {
+// excess burst capacity in requests, and the memory for the next call. What is large is passed by pointer and written in place:
+// a million workloads are a million of these.
+func decideKPA(p *Policy, ready int, d *Demand, now time.Time, m *WorkloadMemo, w *wish) (excess int) {
 	pods := math.Max(1, float64(ready))
 	atMost := math.Ceil(p.UpRate * pods)
 	atLeast := 0.0
@@ -78,36 +80,35 @@ func decideKPA(p Policy, ready int, d Demand, now time.Time, m WorkloadMemo) (w 
 	wantStable := math.Ceil(d.Stable / p.Target)
 	wantPanic := math.Ceil(d.Panic / p.Target)
 
-	stable := clamp(averageRule(StableDemand, d.Stable, p.Target, wantStable), wantStable, atLeast, atMost, p.Activation)
-	panicked := clamp(averageRule(PanicDemand, d.Panic, p.Target, wantPanic), wantPanic, atLeast, atMost, p.Activation)
+	stable, panicked := clamped(wantStable, atLeast, atMost, p.Activation), clamped(wantPanic, atLeast, atMost, p.Activation)
 
-	next = m
 	over := wantPanic/pods >= p.PanicThreshold
 	switch {
 	case over:
-		next.PanicSince = now
+		m.PanicSince = now
 	case !m.PanicSince.IsZero() && m.PanicSince.Add(p.StableWindow).Before(now):
-		next.PanicSince, next.PanicReplicas = time.Time{}, 0
+		m.PanicSince, m.PanicReplicas = time.Time{}, 0
 	}
-	w = stable
-	if !next.PanicSince.IsZero() {
-		if panicked.replicas > w.replicas {
-			w = panicked
-		}
+	if !m.PanicSince.IsZero() && panicked > stable {
+		w.clamp(averageRule(PanicDemand, d.Panic, p.Target, wantPanic), wantPanic, atLeast, atMost, p.Activation)
+	} else {
+		w.clamp(averageRule(StableDemand, d.Stable, p.Target, wantStable), wantStable, atLeast, atMost, p.Activation)
+	}
+	if !m.PanicSince.IsZero() {
 		// While in panic replicas only grow.
-		if w.replicas < next.PanicReplicas {
-			w.become(next.PanicReplicas, Reason{Rule: PanicDemand, Observed: d.Panic, Bound: p.Target, At: next.PanicSince})
+		if w.replicas < m.PanicReplicas {
+			w.become(m.PanicReplicas, Reason{Rule: PanicDemand, Observed: d.Panic, Bound: p.Target, At: m.PanicSince})
 		}
-		next.PanicReplicas = w.replicas
+		m.PanicReplicas = w.replicas
 	}
 	if !p.Unreachable && p.ScaleDownDelay > 0 {
 		var most int
-		most, next.Peaks = window.Largest(m.Peaks, now, w.replicas, p.ScaleDownDelay, delayGranularity)
+		most, m.Peaks = window.Largest(m.Peaks, now, w.replicas, p.ScaleDownDelay, delayGranularity)
 		if most != w.replicas {
 			w.become(most, Reason{Rule: DelayedDown, Bound: p.ScaleDownDelay.Seconds()})
 		}
 	}
-	return w, excessCapacity(p, ready, d.Panic), next
+	return excessCapacity(p, ready, d.Panic)
 }
 
 func averageRule(rule Rule, average, target, want float64) Reason {
@@ -118,8 +119,7 @@ func averageRule(rule Rule, average, target, want float64) Reason {
 }
 
 // clamp holds a wish within one step's rates, then lifts it to the activation scale when there is any demand.
-func clamp(why Reason, want, atLeast, atMost float64, activation int) wish {
-	var w wish
+func (w *wish) clamp(why Reason, want, atLeast, atMost float64, activation int) {
 	w.become(whole(want), why)
 	if n := math.Max(want, atLeast); n != want {
 		w.become(whole(n), Reason{Rule: DownRateBound, Bound: atLeast})
@@ -130,13 +130,21 @@ func clamp(why Reason, want, atLeast, atMost float64, activation int) wish {
 	if activation > 1 && want > 0 && activation > w.replicas {
 		w.become(activation, Reason{Rule: ActivationLeast, Bound: float64(activation)})
 	}
-	return w
+}
+
+// clamped is the number that clamp comes to.
+func clamped(want, atLeast, atMost float64, activation int) int {
+	n := whole(math.Min(math.Max(want, atLeast), atMost))
+	if activation > 1 && want > 0 {
+		n = max(n, activation)
+	}
+	return n
 }
 
 // whole is a number of replicas; beyond what Kubernetes can hold, there is no more.
 func whole(f float64) int { return int(math.Min(f, math.MaxInt32)) }
 
-func excessCapacity(p Policy, ready int, inFlight float64) int {
+func excessCapacity(p *Policy, ready int, inFlight float64) int {
 	switch {
 	case p.BurstCapacity == 0:
 		return 0

@@ -151,6 +151,7 @@ func (z *sizer) stock() {
 func (z *sizer) settle() {
 	until := z.memo.Raised.Add(z.w.Start + z.w.Policy.PanicWindow)
 	if z.replicas < z.w.Replicas && !z.memo.Raised.IsZero() && z.s.Now.Before(until) {
+		z.held = z.w.Replicas - z.replicas
 		z.become(z.w.Replicas, Reason{Rule: RaisedLately, At: until})
 	}
 }

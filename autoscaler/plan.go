@@ -2,6 +2,7 @@ package autoscaler
 
 import (
 	"cmp"
+	"sort"
 	"time"
 
 	"github.com/wholescale/wholescale/autoscaler/fit"
@@ -94,7 +95,7 @@ func look(s *State) *view {
 		groupOf: make([]int32, len(s.Pools)), members: make([][]int, len(s.Groups)),
 		fresh: make([]Resources, len(s.Pools)), instances: make([]int, len(s.Pools)), there: make([]int, len(s.Pools)),
 	}
-	workloads := positions(s.Workloads, func(w *Workload) WorkloadID { return w.ID })
+	workloads := locator(s.Workloads, func(w *Workload) WorkloadID { return w.ID }, len(s.Pods))
 	nodes := positions(s.Nodes, func(n *Node) NodeID { return n.ID })
 	pools := positions(s.Pools, func(p *Pool) PoolID { return p.ID })
 	groups := positions(s.Groups, func(g *Group) GroupID { return g.ID })
@@ -121,7 +122,7 @@ func look(s *State) *view {
 		}
 	}
 	for i := range s.Pods {
-		v.addPod(s, i, find(workloads, s.Pods[i].Workload), find(nodes, s.Pods[i].Node))
+		v.addPod(s, i, workloads(s.Pods[i].Workload), find(nodes, s.Pods[i].Node))
 	}
 	v.remember(s)
 	v.reserveDaemons(s)
@@ -227,6 +228,21 @@ func positions[T any, ID cmp.Ordered](list []T, id func(*T) ID) map[ID]int32 {
 		m[id(&list[i])] = int32(i)
 	}
 	return m
+}
+
+// locator finds the place of an id in a sorted list: by a map when it is asked often, else by halving.
+func locator[T any, ID cmp.Ordered](list []T, id func(*T) ID, asked int) func(ID) int32 {
+	if asked*8 >= len(list) {
+		m := positions(list, id)
+		return func(want ID) int32 { return find(m, want) }
+	}
+	return func(want ID) int32 {
+		i := sort.Search(len(list), func(i int) bool { return id(&list[i]) >= want })
+		if i < len(list) && id(&list[i]) == want {
+			return int32(i)
+		}
+		return -1
+	}
 }
 
 func find[ID cmp.Ordered](m map[ID]int32, id ID) int32 {

@@ -8,16 +8,19 @@ import (
 func replicas(s *State, v *view) ([]Scale, []WorkloadMemo) {
 	scales := make([]Scale, len(s.Workloads))
 	memos := make([]WorkloadMemo, len(s.Workloads))
-	var pages pages
+	z := sizer{s: s, v: v, pages: &pages{}} // one for all: most of it is room for reasons
 	k := 0
 	for i := range s.Workloads {
 		w := &s.Workloads[i]
 		for k < len(s.Memo.Workloads) && s.Memo.Workloads[k].ID < w.ID {
 			k++
 		}
-		z := sizer{s: s, v: v, at: i, w: w, ready: v.ready[i], memo: FirstMemo(w.ID, v.ready[i], s.Now), pages: &pages}
+		z.at, z.w, z.ready, z.held = i, w, v.ready[i], 0
+		z.rules, z.lost = 0, z.lost[:0]
 		if k < len(s.Memo.Workloads) && s.Memo.Workloads[k].ID == w.ID {
 			z.memo = s.Memo.Workloads[k]
+		} else {
+			z.memo = FirstMemo(w.ID, z.ready, s.Now)
 		}
 		scales[i] = z.scale()
 		memos[i] = z.memo
@@ -33,6 +36,8 @@ type sizer struct {
 	w     *Workload
 	ready int
 	memo  WorkloadMemo
+	// held is by how many replicas settle keeps more than are wanted.
+	held  int
 	pages *pages
 	wish
 }
@@ -60,8 +65,7 @@ func (z *sizer) scale() Scale {
 		z.become(w.Replicas, Reason{Rule: Blocked, Subject: w.Blocked})
 		return Scale{Workload: w.ID, From: w.Replicas, To: w.Replicas, Why: z.pages.write(&z.wish)}
 	}
-	var excess int
-	z.wish, excess, z.memo = decideKPA(*p, z.ready, w.Demand, z.s.Now, z.memo)
+	excess := decideKPA(p, z.ready, &w.Demand, z.s.Now, &z.memo, &z.wish)
 	if p.Name == KPA {
 		z.wake()
 	} else {
@@ -98,7 +102,8 @@ func (z *sizer) wake() {
 // than keeping it, once the workload's idle times are known, and until then for a stable window.
 func (z *sizer) zero() {
 	w := z.w
-	if z.replicas > 1 && w.Replicas > max(1, w.Policy.Min) {
+	many := w.Replicas > max(1, w.Policy.Min)
+	if z.replicas > 1 && many && z.replicas <= w.Replicas {
 		return
 	}
 	wait, rule := w.Policy.StableWindow, ZeroWait
@@ -111,8 +116,13 @@ func (z *sizer) zero() {
 	idle := !w.Demand.IdleSince.IsZero()
 	switch over := idle && !z.s.Now.Before(until); {
 	case z.replicas > 0 && over && known && !w.Demand.Stale:
-		// The averages still see demand that is known to be over; nor do they bring back what went because of that.
-		z.become(0, Reason{Rule: GapsLong, Bound: wait.Seconds()})
+		// The averages still see demand that is known to be over; nor do they bring back what went because of that, or add to
+		// what there is for another reason.
+		to := 0
+		if z.replicas > 1 && many {
+			to = w.Replicas
+		}
+		z.become(to, Reason{Rule: GapsLong, Bound: wait.Seconds()})
 	case w.Replicas == 0 || z.replicas > 0:
 	case !idle:
 		z.become(1, Reason{Rule: ZeroWait, Bound: wait.Seconds()})
@@ -174,13 +184,14 @@ func (z *sizer) surge() {
 	if k == 0 || z.replicas == 0 {
 		return
 	}
-	most := z.replicas + k
+	base := z.replicas - z.held // what is held up may be replacements that were started before
+	most := base + k
 	if p := &z.w.Policy; p.Max > 0 {
 		most = min(most, p.Max)
 	}
-	if most > z.replicas {
+	if most > base {
 		z.v.surging[z.at] = true
-		if z.ready-k < z.replicas {
+		if most > z.replicas && z.ready-k < base {
 			z.become(most, Reason{Rule: MoveFirst, Observed: float64(k)})
 		}
 	}

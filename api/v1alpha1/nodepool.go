@@ -57,6 +57,13 @@ type NodePoolSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	Taints []Taint `json:"taints,omitempty"`
 
+	// Taints that a new node has until somebody takes them away (an agent that must run first): a node that has one of these
+	// keys is still coming, and pods are planned there as if it had not.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	StartupTaints []Taint `json:"startupTaints,omitempty"`
+
 	// Pools of a higher weight are bought from first, whatever they cost.
 	// +optional
 	// +kubebuilder:default=0

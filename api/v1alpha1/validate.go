@@ -182,16 +182,8 @@ func (p *NodePool) Validate() field.ErrorList {
 	if s.Nodes.Min > s.Nodes.Max {
 		errs = append(errs, field.Invalid(at.Child("nodes", "min"), s.Nodes.Min, fmt.Sprintf("must not be above nodes.max, which is %d", s.Nodes.Max)))
 	}
-	for i, t := range s.Taints {
-		if wrong := validation.IsQualifiedName(t.Key); len(wrong) > 0 {
-			errs = append(errs, field.Invalid(at.Child("taints").Index(i).Child("key"), t.Key, wrong[0]))
-		}
-		switch t.Effect {
-		case "NoSchedule", "PreferNoSchedule", "NoExecute":
-		default:
-			errs = append(errs, field.NotSupported(at.Child("taints").Index(i).Child("effect"), t.Effect, []string{"NoExecute", "NoSchedule", "PreferNoSchedule"}))
-		}
-	}
+	errs = append(errs, taints(at.Child("taints"), s.Taints)...)
+	errs = append(errs, taints(at.Child("startupTaints"), s.StartupTaints)...)
 	errs = append(errs, count(at.Child("weight"), &s.Weight, 0, 1000)...)
 	errs = append(errs, within(at.Child("pricePerHour"), s.PricePerHour, 0, 1e6)...)
 	errs = append(errs, between(at.Child("join"), s.Join, 0, time.Hour)...)
@@ -199,6 +191,21 @@ func (p *NodePool) Validate() field.ErrorList {
 	errs = append(errs, within(at.Child("priceCapPerHour"), s.PriceCapPerHour, above(0), 1e8)...)
 	errs = append(errs, ValidateCaps(at.Child("priceCaps"), s.PriceCaps)...)
 	return append(errs, s.Disruption.validate(at.Child("disruption"))...)
+}
+
+func taints(at *field.Path, list []Taint) field.ErrorList {
+	var errs field.ErrorList
+	for i, t := range list {
+		if wrong := validation.IsQualifiedName(t.Key); len(wrong) > 0 {
+			errs = append(errs, field.Invalid(at.Index(i).Child("key"), t.Key, wrong[0]))
+		}
+		switch t.Effect {
+		case "NoSchedule", "PreferNoSchedule", "NoExecute":
+		default:
+			errs = append(errs, field.NotSupported(at.Index(i).Child("effect"), t.Effect, []string{"NoExecute", "NoSchedule", "PreferNoSchedule"}))
+		}
+	}
+	return errs
 }
 
 // ValidateCaps names what is wrong with price caps.

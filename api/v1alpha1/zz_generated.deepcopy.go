@@ -259,6 +259,11 @@ func (in *NodePoolSpec) DeepCopyInto(out *NodePoolSpec) {
 		*out = make([]Taint, len(*in))
 		copy(*out, *in)
 	}
+	if in.StartupTaints != nil {
+		in, out := &in.StartupTaints, &out.StartupTaints
+		*out = make([]Taint, len(*in))
+		copy(*out, *in)
+	}
 	if in.PricePerHour != nil {
 		in, out := &in.PricePerHour, &out.PricePerHour
 		*out = new(float64)

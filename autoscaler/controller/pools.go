@@ -249,7 +249,7 @@ func (p *pools) view(now time.Time, objects map[string]*v1alpha1.NodePool, nodes
 			if a, ok := p.asked[id]; ok && a.at.After(state.at) {
 				pool.Target = a.target
 			}
-			m, j := p.machines(now, &pool, state, nodes)
+			m, j := p.machines(now, &pool, state, p.started(nodes, object.Spec.StartupTaints, state.Known.Instances))
 			machines, joins = append(machines, m...), append(joins, j...)
 		}
 		seen[id] = true
@@ -288,7 +288,9 @@ func (p *pools) pool(now time.Time, object *v1alpha1.NodePool) autoscaler.Pool {
 		}
 	}
 	for _, t := range offer.Taints {
-		addTaint(t.Key, t.Value, t.Effect)
+		if !startup(s.StartupTaints, t.Key) {
+			addTaint(t.Key, t.Value, t.Effect)
+		}
 	}
 	for _, t := range s.Taints {
 		addTaint(t.Key, t.Value, string(t.Effect))

@@ -81,10 +81,19 @@ func (b *builder) signal(r *record) error {
 		return err
 	}
 	w.Signals = append(w.Signals, autoscaler.Signal{
-		Name: r.name, Value: r.float("value", 0), Target: r.float("target", 1), Stale: slices.Contains(r.words, "stale"),
+		Name: r.name, Value: field(r, "value", 0, parseReading), Target: r.float("target", 1), Stale: slices.Contains(r.words, "stale"),
 	})
 	slices.SortFunc(w.Signals, func(a, b autoscaler.Signal) int { return strings.Compare(a.Name, b.Name) })
 	return nil
+}
+
+// parseReading reads a measure as it came: what is no number is what somebody measured, and has to read back.
+func parseReading(s string) (float64, error) {
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return 0, errors.New("not a number, nor NaN or Inf")
+	}
+	return v, nil
 }
 
 func (b *builder) floor(r *record) error {
