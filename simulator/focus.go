@@ -144,6 +144,14 @@ func (l *oneLoop) choose(tick bool) {
 	}
 }
 
+// enough says that a queue asks for nothing: the replicas that there are, or that come, take all that is held and in flight.
+// A plan for it would find that; with many workloads it can wait for the tick.
+func (l *oneLoop) enough(w *workload) bool {
+	s := l.s
+	return !s.PlanAll && len(s.workloads) > wholeReports && s.now < s.reported+autoscaler.Tick && l.reportedOnce &&
+		float64(w.busy()) <= float64(w.replicas)*w.perPod()
+}
+
 // roomyNodes is how many nodes with room a picture has at least, where there are as many.
 const roomyNodes = 8
 

@@ -53,6 +53,9 @@ func (l *oneLoop) heard(h happening) {
 	case queueFormed:
 		// What a gateway reports at once; several in a row make one plan.
 		l.mark(h.workload)
+		if l.enough(h.workload) {
+			return
+		}
 		if l.urgentSince < 0 {
 			l.urgentSince = s.now
 			s.at(max(s.now+s.Delays.Decide, l.last+2*l.took), func() {
