@@ -62,6 +62,10 @@ bench: build ## micro-benchmarks, then from-zero and step on devcluster; see doc
 	$(BIN)/wholescale bench from-zero --bin $(BIN) --repeat 20
 	$(BIN)/wholescale bench step --bin $(BIN) --repeat 5
 
+.PHONY: truth
+truth: build ## the same traffic really and simulated, four shapes, about six minutes; wants a quiet machine
+	go run ./test/truth/cmd/truth --bin $(BIN) --reports out/truth
+
 .PHONY: generate
 generate: ## protobuf, deepcopy and CRDs from their sources
 	$(TOOL) buf generate

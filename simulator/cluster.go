@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/wholescale/wholescale/autoscaler"
@@ -66,7 +67,24 @@ func (s *simulation) chance(d *Delay, entity, what string) time.Duration {
 	if d.Deviation == 0 && len(d.Samples) == 0 {
 		return d.Mean
 	}
+	if d.Spread == Recorded {
+		if s.played == nil {
+			s.played = map[string]int{}
+		}
+		i := s.played[what]
+		s.played[what]++
+		return d.Samples[i%len(d.Samples)]
+	}
 	return d.sample(stream(s.Seed, entity+"/"+what))
+}
+
+// way is the delay of something written or ordered; each is an entity of its own.
+func (s *simulation) way(d *Delay, what string) time.Duration {
+	if d.Deviation == 0 && len(d.Samples) == 0 {
+		return d.Mean
+	}
+	s.writes++
+	return s.chance(d, strconv.Itoa(s.writes), what)
 }
 
 func compareBool(a, b bool) int {

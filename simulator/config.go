@@ -92,7 +92,7 @@ type Delays struct {
 	// Decide is from the arrival of a request that must wait to the plan (report and plan); default 2 ms.
 	Decide time.Duration
 	// Write is from the plan to the acknowledged scale, Order to the provider having the target; default 5 ms each.
-	Write, Order time.Duration
+	Write, Order Delay
 	// Create is from the acknowledged scale to a bound pod where there is room (controller manager and scheduler); default 50 ms.
 	Create Delay
 	// Bind is from a ready node to the binding of pods that waited for it; default as Create.
@@ -117,14 +117,16 @@ func (c *Config) complete() error {
 	c.QueueLimit, c.QueueTotal = cmp.Or(c.QueueLimit, 1000), cmp.Or(c.QueueTotal, 10000)
 	c.Seed, c.Settle = cmp.Or(c.Seed, 1), cmp.Or(c.Settle, time.Hour)
 	d := &c.Delays
-	d.Decide, d.Write, d.Order = cmp.Or(d.Decide, 2*time.Millisecond), cmp.Or(d.Write, 5*time.Millisecond), cmp.Or(d.Order, 5*time.Millisecond)
+	d.Decide = cmp.Or(d.Decide, 2*time.Millisecond)
+	orDefault(&d.Write, 5*time.Millisecond)
+	orDefault(&d.Order, 5*time.Millisecond)
 	d.Probe = cmp.Or(d.Probe, 5*time.Millisecond)
 	orDefault(&d.Create, 50*time.Millisecond)
 	if d.Bind.none() {
 		d.Bind = d.Create
 	}
 	orDefault(&d.Delete, time.Second)
-	for name, v := range map[string]Delay{"create": d.Create, "bind": d.Bind, "stop": d.Stop, "delete": d.Delete} {
+	for name, v := range map[string]Delay{"write": d.Write, "order": d.Order, "create": d.Create, "bind": d.Bind, "stop": d.Stop, "delete": d.Delete} {
 		if err := v.Validate(); err != nil {
 			return fmt.Errorf("delays.%s: %w", name, err)
 		}

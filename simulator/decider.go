@@ -43,7 +43,7 @@ func (s *simulation) scale(w *workload, to int, observed time.Duration) {
 	}
 	s.result.scaledBy(from, to)
 	w.replicas = to
-	s.after(s.Delays.Write, func() {
+	s.after(s.way(&s.Delays.Write, "write"), func() {
 		s.written(func() {
 			s.result.scaled(s.now-observed, to > from)
 			s.setReplicas(w, w.replicas)

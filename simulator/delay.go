@@ -19,6 +19,7 @@ const (
 	Normal    Spread = "normal"    // about Mean, never below half of it
 	Lognormal Spread = "lognormal" // with this mean and deviation: few that are much longer
 	Empirical Spread = "empirical" // one of Samples
+	Recorded  Spread = "recorded"  // Samples one after the other, as they came in a run that was measured; then from the first again
 )
 
 // Delay is a duration with chance in it. The zero value is no delay; with a Mean alone it is constant.
@@ -26,19 +27,19 @@ type Delay struct {
 	Mean, Deviation time.Duration
 	// Spread is empty for Normal.
 	Spread Spread
-	// Samples are for Empirical alone.
+	// Samples are for Empirical and Recorded alone.
 	Samples []time.Duration
 }
 
 // Validate says which field is wrong.
 func (d Delay) Validate() error {
 	switch {
-	case d.Spread != "" && d.Spread != Normal && d.Spread != Lognormal && d.Spread != Empirical:
-		return fmt.Errorf("spread %q: it is normal, lognormal or empirical", d.Spread)
+	case d.Spread != "" && d.Spread != Normal && d.Spread != Lognormal && d.Spread != Empirical && d.Spread != Recorded:
+		return fmt.Errorf("spread %q: it is normal, lognormal, empirical or recorded", d.Spread)
 	case d.Mean < 0 || d.Deviation < 0 || slices.ContainsFunc(d.Samples, func(s time.Duration) bool { return s < 0 }):
 		return errors.New("a delay is not below 0")
-	case d.Spread == Empirical && len(d.Samples) == 0:
-		return errors.New("an empirical delay needs samples")
+	case (d.Spread == Empirical || d.Spread == Recorded) && len(d.Samples) == 0:
+		return fmt.Errorf("a delay that is %s needs samples", d.Spread)
 	case d.Spread == Lognormal && d.Mean == 0:
 		return errors.New("a lognormal delay needs a mean above 0")
 	}
@@ -48,10 +49,10 @@ func (d Delay) Validate() error {
 // none says that a delay was not given.
 func (d *Delay) none() bool { return d.Mean == 0 && len(d.Samples) == 0 }
 
-// ParseDelay reads 45s, normal(45s,9s), lognormal(45s,20s) or empirical(41s,45s,90s).
+// ParseDelay reads 45s, normal(45s,9s), lognormal(45s,20s), empirical(41s,45s,90s) or recorded(41s,45s,90s).
 func ParseDelay(text string) (Delay, error) {
 	fail := func(why error) (Delay, error) {
-		return Delay{}, fmt.Errorf("delay %q: it is like 45s, normal(45s,9s), lognormal(45s,20s) or empirical(41s,45s,90s): %w", text, why)
+		return Delay{}, fmt.Errorf("delay %q: it is like 45s, normal(45s,9s), lognormal(45s,20s), empirical(41s,45s,90s) or recorded(41s,45s,90s): %w", text, why)
 	}
 	name, rest, shaped := strings.Cut(strings.TrimSpace(text), "(")
 	if !shaped {
@@ -76,7 +77,7 @@ func ParseDelay(text string) (Delay, error) {
 	}
 	d := Delay{Spread: Spread(name)}
 	switch {
-	case d.Spread == Empirical:
+	case d.Spread == Empirical || d.Spread == Recorded:
 		d.Samples = list
 	case len(list) != 2:
 		return fail(errors.New("there are a mean and a deviation"))
@@ -106,7 +107,7 @@ func (d *Delay) sample(r *rand.Rand) time.Duration {
 
 // typical is what the core is told to expect before it has measured.
 func (d *Delay) typical() time.Duration {
-	if d.Spread == Empirical {
+	if d.Spread == Empirical || d.Spread == Recorded {
 		sorted := slices.Sorted(slices.Values(d.Samples))
 		return sorted[len(sorted)/2]
 	}

@@ -107,7 +107,7 @@ func (l *oneLoop) choose(tick bool) {
 	s := l.s
 	l.chosen = l.chosen[:0]
 	switch {
-	case s.full:
+	case l.whole:
 		l.chosen = append(l.chosen, s.sorted...)
 	case tick:
 		kept := l.awake[:0]
@@ -142,6 +142,14 @@ func (l *oneLoop) choose(tick bool) {
 	for _, w := range l.chosen {
 		w.focus.seenBusy, w.focus.plan = w.focus.told, s.result.plans+1
 	}
+}
+
+// enough says that a queue asks for nothing: the replicas that there are, or that come, take all that is held and in flight.
+// A plan for it would find that; with many workloads it can wait for the tick.
+func (l *oneLoop) enough(w *workload) bool {
+	s := l.s
+	return !s.PlanAll && len(s.workloads) > wholeReports && s.now < s.reported+autoscaler.Tick && l.reportedOnce &&
+		float64(w.busy()) <= float64(w.replicas)*w.perPod()
 }
 
 // roomyNodes is how many nodes with room a picture has at least, where there are as many.
@@ -196,8 +204,56 @@ func (l *oneLoop) others(n *node) {
 
 func (l *oneLoop) isChosen(w *workload) bool { return w.focus.plan == l.s.result.plans+1 }
 
-// disrupts: nodes in use may be emptied, and then each of their pods matters by itself.
+// disrupts: nodes in use may be emptied. (RepairAfter is of nodes that stop being ready, which the model has none of.)
 func (p *pool) disrupts() bool {
 	d := &p.Disruption
-	return d.ConsolidateAfter > 0 || d.ExpireAfter > 0 || d.RepairAfter > 0
+	return d.ConsolidateAfter > 0 || d.ExpireAfter > 0 || p.DisruptionAt != nil
+}
+
+// wholeEvery is how often a plan looks at all for nodes in use that may be emptied, while none is: with few workloads each
+// second, as the controller does.
+const wholeEvery = 10 * time.Second
+
+// looksAtAll says whether a plan is to be about all: each of the pods on a node that is emptied matters by itself, and so does
+// all the room that there is for them.
+func (l *oneLoop) looksAtAll(tick bool) bool {
+	s := l.s
+	if s.PlanAll {
+		return true
+	}
+	disrupts := false
+	for _, p := range s.pools {
+		for _, n := range p.nodes {
+			if n.draining && len(n.pods) > 0 {
+				return true
+			}
+		}
+		disrupts = disrupts || p.disrupts()
+	}
+	if !disrupts || !tick {
+		return false
+	}
+	return len(s.workloads) <= wholeReports || s.now >= l.lookedAtAll+wholeEvery
+}
+
+// keepNodes takes a plan's memory of nodes over, with that of the nodes that it was not about.
+func (l *oneLoop) keepNodes(list []autoscaler.NodeMemo) {
+	if l.whole || !l.leftOut {
+		l.memo.Nodes = list
+		return
+	}
+	var all []autoscaler.NodeMemo
+	for _, m := range l.memo.Nodes {
+		for len(list) > 0 && list[0].ID < m.ID {
+			all, list = append(all, list[0]), list[1:]
+		}
+		if len(list) > 0 && list[0].ID == m.ID {
+			continue
+		}
+		if !slices.ContainsFunc(l.buffer.Nodes, func(n autoscaler.Node) bool { return n.ID == m.ID }) && l.s.nodeByID(m.ID) != nil {
+			m.EmptySince = time.Time{} // it was left out because it is in use
+			all = append(all, m)
+		}
+	}
+	l.memo.Nodes = append(all, list...)
 }

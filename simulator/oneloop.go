@@ -33,7 +33,10 @@ type oneLoop struct {
 	leftOut bool
 	nodes   int
 	ticking bool // the picture is for a tick
-	pools   map[autoscaler.PoolID]*pool
+	// whole: the plan is about all; lookedAtAll is when one last was.
+	whole       bool
+	lookedAtAll time.Duration
+	pools       map[autoscaler.PoolID]*pool
 }
 
 func newOneLoop(s *simulation) *oneLoop {
@@ -50,6 +53,9 @@ func (l *oneLoop) heard(h happening) {
 	case queueFormed:
 		// What a gateway reports at once; several in a row make one plan.
 		l.mark(h.workload)
+		if l.enough(h.workload) {
+			return
+		}
 		if l.urgentSince < 0 {
 			l.urgentSince = s.now
 			s.at(max(s.now+s.Delays.Decide, l.last+2*l.took), func() {
@@ -137,8 +143,11 @@ func (l *oneLoop) plan(observed time.Duration, tick bool) {
 	if s.undecided() {
 		return
 	}
+	if l.whole = l.looksAtAll(tick); l.whole {
+		l.lookedAtAll = s.now
+	}
 	l.choose(tick)
-	c, any := l.picture(tick, !s.full)
+	c, any := l.picture(tick, !l.whole)
 	if !any {
 		return
 	}
@@ -181,7 +190,8 @@ func (l *oneLoop) remember(workloads []autoscaler.Workload) autoscaler.Memo {
 }
 
 func (l *oneLoop) keep(d autoscaler.Decision) {
-	l.memo.Nodes, l.memo.Bought = d.Memo.Nodes, d.Memo.Bought
+	l.keepNodes(d.Memo.Nodes)
+	l.memo.Bought = d.Memo.Bought
 	for _, m := range d.Memo.Workloads {
 		l.memos[m.ID] = m
 	}
@@ -209,7 +219,7 @@ func (l *oneLoop) carryOut(d autoscaler.Decision, observed time.Duration) {
 		if o := d.Orders[i]; o.Changes() {
 			p := l.pools[o.Pool]
 			p.target = o.To
-			s.after(s.Delays.Order, func() {
+			s.after(s.way(&s.Delays.Order, "order"), func() {
 				s.order(p, o.Delete, func() { s.result.bought(s.now-observed, o.To > o.From) })
 			})
 		}
@@ -230,11 +240,11 @@ func (l *oneLoop) drain(d autoscaler.Drain) {
 	}
 	switch d.Step {
 	case autoscaler.Cordon:
-		s.after(s.Delays.Write, func() { n.draining = true; l.again() })
+		s.after(s.way(&s.Delays.Write, "write"), func() { n.draining = true; l.again() })
 	case autoscaler.Uncordon:
-		s.after(s.Delays.Write, func() { n.draining = false; s.schedule(); l.again() })
+		s.after(s.way(&s.Delays.Write, "write"), func() { n.draining = false; s.schedule(); l.again() })
 	case autoscaler.Evict:
-		s.after(s.Delays.Write, func() {
+		s.after(s.way(&s.Delays.Write, "write"), func() {
 			for _, id := range d.Evict {
 				for _, p := range slices.Clone(n.pods) {
 					if p.id == id {
@@ -269,7 +279,7 @@ func (l *oneLoop) picture(tick, few bool) (autoscaler.Cluster, bool) {
 	s := l.s
 	c := &l.buffer
 	l.leftOut, l.nodes, l.ticking = false, 0, tick
-	c.Workloads, c.Pools, c.Nodes, c.Pods, c.Partial = c.Workloads[:0], c.Pools[:0], c.Nodes[:0], c.Pods[:0], !s.full
+	c.Workloads, c.Pools, c.Nodes, c.Pods, c.Partial = c.Workloads[:0], c.Pools[:0], c.Nodes[:0], c.Pods[:0], !l.whole
 	upkeep := false
 	for _, p := range s.pools {
 		upkeep = l.pool(p, few) || upkeep
@@ -298,6 +308,9 @@ func (l *oneLoop) pool(p *pool, few bool) (upkeep bool) {
 	view.Target = p.target
 	if p.DisruptionAt != nil {
 		view.Disruption = p.DisruptionAt(s.clock(), len(p.nodes))
+	}
+	if !l.whole {
+		view.Disruption.ConsolidateAfter, view.Disruption.ExpireAfter = 0, 0 // there are plans about all for that
 	}
 	if p.outOfStock(s.now, stockMemory) {
 		view.StockOut = "the provider had none"
@@ -328,7 +341,7 @@ func (l *oneLoop) pool(p *pool, few bool) (upkeep bool) {
 		}
 		upkeep = upkeep || len(n.pods) == 0 || n.draining || n.deleting || !n.ready
 		c.Nodes = append(c.Nodes, v)
-		if !s.full {
+		if !l.whole {
 			l.others(n)
 		}
 	}
@@ -339,7 +352,7 @@ func (l *oneLoop) pool(p *pool, few bool) (upkeep bool) {
 			Allocatable: p.Allocatable, Labels: p.Labels, Taints: p.Taints, Since: s.clock(),
 		})
 	}
-	return upkeep || p.target < p.Min || p.disrupts()
+	return upkeep || p.target < p.Min || l.whole && p.disrupts()
 }
 
 func (w *workload) podView(p *pod) autoscaler.Pod {

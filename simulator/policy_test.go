@@ -152,13 +152,18 @@ func TestEachRequestHasOneOutcome(t *testing.T) {
 // TestFocusDecidesAlike holds plans that look at a few workloads to those that look at all. In one run a request that waits
 // a moment less may be a replica less, and a machine; over many runs there is no lean either way.
 func TestFocusDecidesAlike(t *testing.T) {
+	t.Run("few workloads", func(t *testing.T) { focusDecidesAlike(t, 12, 80, 0.01) })
+	t.Run("many workloads", func(t *testing.T) { focusDecidesAlike(t, 60, 400, 0.02) })
+}
+
+func focusDecidesAlike(t *testing.T, functions, most int, waits float64) {
 	var few, all report.Figures
-	runs := uint64(40)
+	runs := uint64(3200 / most)
 	if testing.Short() {
-		runs = 12
+		runs = max(runs/4, 4)
 	}
 	for seed := range runs {
-		c := several(simulator.Wholescale, randomRequests(seed, 12))
+		c := several(simulator.Wholescale, randomRequests(seed, functions, most))
 		sum(t, &few, c)
 		c.PlanAll = true
 		sum(t, &all, c)
@@ -171,7 +176,7 @@ func TestFocusDecidesAlike(t *testing.T) {
 	}
 	near("pod-hours", few.PodHours, all.PodHours, 0.005)
 	near("node-hours", few.NodeHours, all.NodeHours, 0.01)
-	near("seconds waited", few.WaitSeconds, all.WaitSeconds, 0.01)
+	near("seconds waited", few.WaitSeconds, all.WaitSeconds, waits)
 }
 
 // sum runs a configuration, of which each request is answered, and adds what it came to.
@@ -185,12 +190,12 @@ func sum(t *testing.T, to *report.Figures, c simulator.Config) {
 }
 
 // randomRequests are of a few functions, in order, the same for each seed.
-func randomRequests(seed uint64, functions int) []trace.Request {
+func randomRequests(seed uint64, functions, most int) []trace.Request {
 	chance := rand.New(rand.NewPCG(seed, 1))
 	var list []trace.Request
 	at := time.Duration(0)
-	for range 1 + chance.IntN(80) {
-		at += time.Duration(chance.IntN(20_000)) * time.Millisecond
+	for range 1 + chance.IntN(most) {
+		at += time.Duration(chance.IntN(20_000*80/most)) * time.Millisecond
 		list = append(list, trace.Request{At: at, Function: chance.IntN(functions), Service: time.Duration(1+chance.IntN(30_000)) * time.Millisecond})
 	}
 	return list

@@ -122,7 +122,7 @@ func (c *clusterAutoscaler) buy(p *pool, nodes int) {
 	c.grew = c.s.now
 	before := p.staying()
 	p.target = before + nodes
-	c.s.after(c.s.Delays.Order, func() {
+	c.s.after(c.s.way(&c.s.Delays.Order, "order"), func() {
 		c.s.order(p, nil, func() { c.s.result.bought(0, true) })
 		if p.outOfStock(c.s.now, 1) {
 			c.fail(p)

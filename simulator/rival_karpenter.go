@@ -82,7 +82,7 @@ func (k *karpenter) provision() {
 				break
 			}
 			best.target = max(best.staying(), best.target) + bestNodes
-			s.after(s.Delays.Order, func() {
+			s.after(s.way(&s.Delays.Order, "order"), func() {
 				s.order(best, nil, func() { s.result.bought(0, true) })
 			})
 			before := len(pending)

@@ -33,9 +33,8 @@ func Run(c Config) (Result, error) {
 	if c.Policy == Oracle {
 		return runOracle(c)
 	}
-	s := &simulation{Config: c, byName: map[string]*workload{}, shapes: map[autoscaler.Resources]*fit.Pod{}, full: c.PlanAll, result: newResult("simulated", c.Moments)}
+	s := &simulation{Config: c, byName: map[string]*workload{}, shapes: map[autoscaler.Resources]*fit.Pod{}, result: newResult("simulated", c.Moments)}
 	for _, p := range c.Pools {
-		s.full = s.full || (&pool{Pool: p}).disrupts()
 		s.pools = append(s.pools, &pool{Pool: p})
 	}
 	decider, err := newDecider(s)
@@ -83,12 +82,13 @@ type simulation struct {
 	Config
 	events
 	decider   decider
-	full      bool        // each plan looks at all: PlanAll, or nodes in use may be emptied
 	workloads []*workload // in the order in which they were made
 	sorted    []*workload // by id
 	byName    map[string]*workload
 	shapes    map[autoscaler.Resources]*fit.Pod
-	functions []*workload // by index of the trace
+	functions []*workload    // by index of the trace
+	played    map[string]int // samples of recorded delays, by which delay it is
+	writes    int            // of scales and orders, which have a delay each
 	pools     []*pool
 	requests  []request
 	spare     []int32 // places in requests

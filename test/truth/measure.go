@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -36,7 +37,7 @@ type Times struct {
 	// Create is from an acknowledged scale to a bound pod where there was room; Bind from a Ready node to a bound pod that
 	// waited for it.
 	Create, Bind []time.Duration
-	// Serve is from bound to the first request that was released to the pod while one was held; Ready from bound to Ready.
+	// Serve is from bound to the gateway's probe having passed, Ready from bound to Ready.
 	Serve, Ready []time.Duration
 	// Stop is from a pod's deletion to its being gone.
 	Stop []time.Duration
@@ -136,27 +137,37 @@ func (m *Measured) summarize(ctx context.Context, s *stack.Stack, from summed) e
 	return nil
 }
 
-// times takes the lives of the pods apart.
+// times takes the lives of the pods apart. Each list is in the order in which it happened.
 func (m *Measured) times(nodeReady, served map[string]time.Time) {
 	t := &m.Times
-	for _, l := range m.lives {
-		if l.bound.IsZero() {
-			continue
-		}
+	waited := map[string][]time.Duration{} // from its node's being ready to a pod's being bound
+	bound := slices.DeleteFunc(slices.Clone(m.lives), func(l *life) bool { return l.bound.IsZero() || l.ready.IsZero() })
+	slices.SortStableFunc(bound, func(a, b *life) int { return a.bound.Compare(b.bound) })
+	for _, l := range bound {
 		if joined := nodeReady[l.node]; joined.After(l.created) {
-			t.Bind = append(t.Bind, l.bound.Sub(joined))
+			waited[l.node] = append(waited[l.node], l.bound.Sub(joined))
 		} else {
 			t.Create = append(t.Create, l.bound.Sub(l.created))
 		}
+		// One to which nothing was released while it waited could have served when it was ready.
+		serves := l.ready
 		if at := served[l.name]; at.After(l.bound) {
-			t.Serve = append(t.Serve, at.Sub(l.bound))
+			serves = at
 		}
-		if !l.ready.IsZero() {
-			t.Ready = append(t.Ready, l.ready.Sub(l.bound))
+		t.Serve, t.Ready = append(t.Serve, serves.Sub(l.bound)), append(t.Ready, l.ready.Sub(l.bound))
+	}
+	nodes := slices.Collect(maps.Keys(nodeReady))
+	slices.SortFunc(nodes, func(a, b string) int { return nodeReady[a].Compare(nodeReady[b]) })
+	for _, n := range nodes {
+		if list := waited[n]; len(list) > 0 {
+			slices.Sort(list)
+			t.Bind = append(t.Bind, report.Rank(list, 0.5))
 		}
-		if !l.gone.IsZero() && !l.leaving.IsZero() && !l.ready.IsZero() {
-			t.Stop = append(t.Stop, l.gone.Sub(l.leaving))
-		}
+	}
+	gone := slices.DeleteFunc(bound, func(l *life) bool { return l.gone.IsZero() || l.leaving.IsZero() })
+	slices.SortStableFunc(gone, func(a, b *life) int { return a.leaving.Compare(b.leaving) })
+	for _, l := range gone {
+		t.Stop = append(t.Stop, l.gone.Sub(l.leaving))
 	}
 }
 

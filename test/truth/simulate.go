@@ -54,9 +54,7 @@ func (c *Scenario) config(m *Measured) (simulator.Config, error) {
 		},
 		PodStart: measured(t.Serve, t.Ready), Hold: settings.Hold,
 	}
-	if len(t.Serve) > 0 {
-		w.Ready = measured(t.Ready)
-	}
+	w.Ready = measured(t.Ready)
 	requests := make([]trace.Request, len(m.Sent))
 	for i := range requests {
 		requests[i] = trace.Request{At: m.Sent[i], Service: m.Service[i]}
@@ -66,7 +64,7 @@ func (c *Scenario) config(m *Measured) (simulator.Config, error) {
 		Workloads: []simulator.Workload{w},
 		Pools:     []simulator.Pool{{Pool: machines, Join: measured(t.Join)}},
 		Delays: simulator.Delays{
-			Write: middle(t.Scale), Order: middle(t.Buy), Create: measured(t.Create), Bind: measured(t.Bind, t.Create), Stop: measured(t.Stop), Delete: measured(t.Delete),
+			Write: measured(t.Scale), Order: measured(t.Buy), Create: measured(t.Create), Bind: measured(t.Bind, t.Create), Stop: measured(t.Stop), Delete: measured(t.Delete),
 		},
 		Requests: requests,
 	}, nil
@@ -75,19 +73,12 @@ func (c *Scenario) config(m *Measured) (simulator.Config, error) {
 // unlearnedStart is what the core assumes of a workload that it has never seen start.
 const unlearnedStart = 5 * time.Second
 
-// measured is the first list that has anything as a delay; no delay when none has.
+// measured is the first list that has anything as a delay, in its order; no delay when none has.
 func measured(lists ...[]time.Duration) simulator.Delay {
 	for _, list := range lists {
 		if len(list) > 0 {
-			return simulator.Delay{Spread: simulator.Empirical, Samples: list}
+			return simulator.Delay{Spread: simulator.Recorded, Samples: list}
 		}
 	}
 	return simulator.Delay{}
-}
-
-func middle(list []time.Duration) time.Duration {
-	if len(list) == 0 {
-		return 0
-	}
-	return time.Duration(report.QuantilesOf(list).P50 * float64(time.Millisecond))
 }
