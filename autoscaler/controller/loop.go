@@ -26,6 +26,7 @@ type loop struct {
 	actor    *actor
 	tell     *teller
 	metrics  *metrics
+	traces   *traces
 	log      *zap.Logger
 	reports  <-chan autoscaler.Observation
 	// decisions is told of each decision that is carried out.
@@ -111,6 +112,7 @@ func (l *loop) plan(cause string, observed time.Time) {
 	for _, j := range pic.joins {
 		l.memory.Joined(j.pool, j.took)
 		l.metrics.coldStage(stageJoin, j.took)
+		l.traces.joined(j, now)
 	}
 	l.measureStarts(pic, now)
 	s := l.memory.State(now, pic.cluster)
@@ -126,6 +128,7 @@ func (l *loop) plan(cause string, observed time.Time) {
 	}
 	l.faults = ""
 	l.memory.Keep(d)
+	l.traces.decided(&s, &d, now)
 	l.actor.carryOut(pic, d, origin{cause: cause, at: observed})
 	l.link.publishRoutes(pic.adopted, l.world.podsOf)
 	l.link.publishHolds(d.Holds)
