@@ -216,6 +216,29 @@ func TestRequestsFarFromUseAreSaid(t *testing.T) {
 	}
 }
 
+func TestWhatIsSaidOfASizeChangesWithMoreThanItsNoise(t *testing.T) {
+	s := &size{cpu: 1900, memory: 50 << 20}
+	requested := autoscaler.Resources{CPU: 1000, Memory: 100 << 20}
+	s.judge(requested)
+	first := s.drift
+	s.cpu = 2000
+	if s.judge(requested); s.drift != first || first == "" {
+		t.Errorf("%q after %q", s.drift, first)
+	}
+	s.cpu = 2600
+	if s.judge(requested); s.drift == first {
+		t.Errorf("%q still", s.drift)
+	}
+	s.cpu = 1300 // below the limit, and not clearly so
+	if s.judge(requested); s.reason != "RequestsTooLow" {
+		t.Errorf("%q at once", s.reason)
+	}
+	s.cpu = 1000
+	if s.judge(requested); s.reason != "" || s.drift != "" {
+		t.Errorf("%q %q still", s.reason, s.drift)
+	}
+}
+
 // The clients read what the APIs of Kubernetes answer.
 func TestTheMetricsAPIsAreRead(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
