@@ -134,9 +134,9 @@ func (l *loop) plan(cause string, observed time.Time) {
 	l.link.publishHolds(d.Holds)
 	l.metrics.state.set(&s, &d)
 	l.decisions.note(d, cause)
-	l.history.Add(totals(&s, &d))
 	// Status can wait for the tick; the API server's time belongs to the scales first.
 	if cause == "tick" {
+		l.history.Add(totals(&s, &d))
 		l.tell.report(pic, s, d)
 	}
 }
