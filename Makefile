@@ -22,7 +22,7 @@ demo: build ## the whole loop on this machine, about two minutes (the first time
 	@$(BIN)/wholescale demo --bin $(BIN) --report out/demo.html
 
 .PHONY: test
-test: drift vet unit fuzz differential e2e ## all tests, as CI runs them
+test: drift vet unit monitoring fuzz differential e2e ## all tests, as CI runs them
 
 .PHONY: vet
 vet: ## go vet and formatting
@@ -33,7 +33,10 @@ vet: ## go vet and formatting
 unit: ## unit tests, scenarios, properties and conformance, with the race detector
 	go test -race -short ./...
 	cd deploy/helm/check && go test ./...
-	cd deploy/monitoring/check && go test ./...
+
+.PHONY: monitoring
+monitoring: ## queries and alerts, with Prometheus's own parser and engine (the first time some minutes: Prometheus is large)
+	cd deploy/monitoring/check && go vet . && go test ./...
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZ_TIME: so many runs (20000x) or so long (1m)
