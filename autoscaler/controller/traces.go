@@ -16,12 +16,18 @@ type traces struct {
 	exporter *trace.Exporter
 
 	mu sync.Mutex
-	// held are the requests that are held first, by workload, as gateways told; told are those that a decision has had.
-	held map[autoscaler.WorkloadID]trace.Context
-	told map[autoscaler.WorkloadID]trace.Context
+	// held are the requests that are held first, by workload, as gateways told.
+	held map[autoscaler.WorkloadID]heldFirst
 	// orders are the spans decide.nodes that an order is to carry on, and joins those that wait for a node, by pool.
 	orders map[autoscaler.PoolID]trace.Context
 	joins  map[autoscaler.PoolID]awaited
+}
+
+// heldFirst is such a request. seen says that a decision was made while it was held: a plan may run between a gateway's words
+// and the State that has them in it. told says that a decision raised replicas for it.
+type heldFirst struct {
+	from       trace.Context
+	seen, told bool
 }
 
 // awaited is how many nodes of a pool a trace has caused that are not there yet.
@@ -35,7 +41,7 @@ func newTraces(e *trace.Exporter) *traces {
 		return nil
 	}
 	return &traces{
-		exporter: e, held: map[autoscaler.WorkloadID]trace.Context{}, told: map[autoscaler.WorkloadID]trace.Context{},
+		exporter: e, held: map[autoscaler.WorkloadID]heldFirst{},
 		orders: map[autoscaler.PoolID]trace.Context{}, joins: map[autoscaler.PoolID]awaited{},
 	}
 }
@@ -48,8 +54,9 @@ func (t *traces) reported(r *wire.Report) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, w := range r.GetWorkloads() {
-		if c, ok := trace.Parse(w.GetTraceParent()); ok {
-			t.held[autoscaler.WorkloadID(w.GetWorkload())] = c
+		id := autoscaler.WorkloadID(w.GetWorkload())
+		if c, ok := trace.Parse(w.GetTraceParent()); ok && t.held[id].from != c {
+			t.held[id] = heldFirst{from: c}
 		}
 	}
 }
@@ -67,26 +74,31 @@ func (t *traces) decided(s *autoscaler.State, d *autoscaler.Decision, from time.
 	for i := range d.Scales {
 		scale := &d.Scales[i]
 		held, ok := t.held[scale.Workload]
+		if !ok {
+			continue
+		}
 		if s.Workloads[i].Demand.Queued == 0 {
-			delete(t.held, scale.Workload) // nobody is held any more: what is raised from now on is for others
-			delete(t.told, scale.Workload)
+			if held.seen { // nobody is held any more: what is raised from now on is for others
+				delete(t.held, scale.Workload)
+			}
 			continue
 		}
-		if !ok || scale.To <= scale.From || t.told[scale.Workload] == held {
+		raised := scale.To > scale.From && !held.told
+		held.seen, held.told = true, held.told || raised
+		t.held[scale.Workload] = held
+		if !raised {
 			continue
 		}
-		t.told[scale.Workload] = held
 		namespace, name, _ := strings.Cut(string(scale.Workload), "/")
-		pods[scale.Workload] = held.Child()
+		pods[scale.Workload] = held.from.Child()
 		t.exporter.Send(trace.Span{
-			Name: "decide.pods", Context: pods[scale.Workload], Parent: held.Span, From: from, To: now,
+			Name: "decide.pods", Context: pods[scale.Workload], Parent: held.from.Span, From: from, To: now,
 			Words:   map[string]string{"k8s.namespace.name": namespace, "k8s.deployment.name": name, "wholescale.rule": scale.Why[0].Rule.String(), "wholescale.why": scale.Why[0].Sentence()},
 			Numbers: map[string]int{"wholescale.replicas.from": scale.From, "wholescale.replicas.to": scale.To, "wholescale.held": s.Workloads[i].Demand.Queued},
 		})
 	}
 	if len(t.held) > 2*len(s.Workloads)+64 { // of workloads that are gone
 		clear(t.held)
-		clear(t.told)
 	}
 	for i := range d.Orders {
 		if o := &d.Orders[i]; o.To > o.From {

@@ -60,6 +60,9 @@ func TestOneTraceFromAHeldRequestToItsNode(t *testing.T) {
 	spans := collect(t, func(e *trace.Exporter) {
 		tr := newTraces(e)
 		tr.reported(&wire.Report{Workloads: []*wire.WorkloadReport{{Workload: "a/w", TraceParent: held.Header()}, {Workload: "a/x"}}})
+		early := s
+		early.Workloads = []autoscaler.Workload{{ID: "a/w"}, {ID: "a/x"}}
+		tr.decided(&early, &d, now) // a plan that does not know of it yet
 		tr.decided(&s, &d, now)
 		tr.decided(&s, &d, now) // the same wish again is no news
 		tr.ordered(d.Orders[0], now, now, errors.New("away"))
