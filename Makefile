@@ -22,7 +22,7 @@ demo: build ## the whole loop on this machine, about two minutes (the first time
 	@$(BIN)/wholescale demo --bin $(BIN) --report out/demo.html
 
 .PHONY: test
-test: drift vet unit docs fuzz differential e2e ## all tests, as CI runs them
+test: drift vet unit docs monitoring fuzz differential e2e ## all tests, as CI runs them
 
 .PHONY: vet
 vet: ## go vet and formatting
@@ -33,7 +33,10 @@ vet: ## go vet and formatting
 unit: ## unit tests, scenarios, properties and conformance, with the race detector
 	go test -race -short ./...
 	cd deploy/helm/check && go test ./...
-	cd deploy/monitoring/check && go test ./...
+
+.PHONY: monitoring
+monitoring: ## queries and alerts, with Prometheus's own parser and engine (the first time some minutes: Prometheus is large)
+	cd deploy/monitoring/check && go vet . && go test ./...
 
 .PHONY: docs
 docs: build ## the documentation as a site in out/site; links, pictures and the commands in the texts are checked
@@ -54,7 +57,7 @@ differential: ## where pods may run, against the real scheduler's plugins: tens 
 
 .PHONY: e2e
 e2e: ## the whole of it on a real control plane (builds one the first time)
-	go test -count=1 -timeout 30m ./test/devcluster/... ./deploy/... ./cloudprovider/local/... ./test/e2e/...
+	go test -count=1 -timeout 30m ./test/devcluster/... ./deploy/... ./cloudprovider/local/... ./autoscaler/live/... ./test/e2e/...
 
 .PHONY: bench
 bench: build ## micro-benchmarks, then from-zero and step on devcluster; see docs/benchmarks.md

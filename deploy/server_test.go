@@ -113,6 +113,15 @@ func badObjects(ctx context.Context, t *testing.T, client dynamic.Interface) {
 		{"{targetRef: {name: a}, port: Not-A-Port}", "spec.port: Invalid value"},
 		{"{targetRef: {name: a}, hosts: ['A.example:80']}", "spec.hosts[0]: Invalid value"},
 		{"{targetRef: {name: a}, paths: [x]}", "spec.paths[0]: Invalid value"},
+		{"{targetRef: {name: a}, signals: {cpuPercentage: 80, custom: [{name: jobs, metric: jobs, target: 500m}, {name: hits, metric: hits, target: '2', object: {kind: Service, name: s}}], external: [{name: q, metric: q, target: 1k, selector: {matchLabels: {a: b}}}]}}", ""},
+		{"{targetRef: {name: a}, signals: {cpuPercentage: 0}}", "spec.signals.cpuPercentage: Invalid value"},
+		{"{targetRef: {name: a}, signals: {external: [{name: q, metric: q, target: '0'}]}}", "must be a quantity above 0"},
+		{"{targetRef: {name: a}, signals: {external: [{name: q, metric: q, target: '-1'}]}}", "must be a quantity above 0"},
+		{"{targetRef: {name: a}, signals: {custom: [{name: q, metric: q, target: many}]}}", "must be a quantity above 0"},
+		{"{targetRef: {name: a}, signals: {custom: [{name: q, target: '1'}]}}", "spec.signals.custom[0].metric: Required"},
+		{"{targetRef: {name: a}, signals: {custom: [{name: cpu, metric: q, target: '1'}]}}", "must not be cpu or memory"},
+		{"{targetRef: {name: a}, signals: {custom: [{name: q, metric: q, target: '1'}, {name: q, metric: r, target: '1'}]}}", "Duplicate value"},
+		{"{targetRef: {name: a}, signals: {custom: [{name: q, metric: q, target: '1'}], external: [{name: q, metric: q, target: '1'}]}}", "must not have a name in common"},
 	} {
 		_, err := create(v1alpha1.PodAutoscalers, "PodAutoscaler", "default", c.spec)
 		judge(t, c.spec, err, c.want)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/wholescale/wholescale/api/wire/trace"
 )
 
 // Config is all that a gateway is told at its start. The zero value of each field means the default that stands beside
@@ -33,6 +35,9 @@ type Config struct {
 	Link string
 	// LinkTLS is the mutual TLS towards the controller; nil means plaintext, which is for tests only.
 	LinkTLS *tls.Config
+
+	// Traces takes the spans of requests that are held first; nil traces none.
+	Traces *trace.Exporter
 
 	// AllowLoopback lets pods have loopback addresses, as they do on the development cluster.
 	AllowLoopback bool

@@ -180,6 +180,9 @@ func (u *usage) add(v usage) {
 
 func (u *usage) send(out chan<- prometheus.Metric, workload string) {
 	for i, n := range u.ended {
+		if outcome(i) == outcomePage && n == 0 {
+			continue // few routes have a page, and a series for each that has none would be many
+		}
 		out <- prometheus.MustNewConstMetric(descRequests, prometheus.CounterValue, float64(n), workload, outcomes[i])
 	}
 	gauge := func(d *prometheus.Desc, n int, labels ...string) {

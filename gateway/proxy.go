@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/wholescale/wholescale/api/wire/trace"
 )
 
 // proxy is the handler of the public listeners.
@@ -353,7 +355,33 @@ func (x *exchange) end() {
 		return
 	}
 	x.proxy.hub.counts.held(x.waited)
+	x.trace(now)
 	x.waiter.record.write(func(s *stages) { s.End, s.Status = now.UnixNano(), x.status })
+}
+
+// trace tells of a request that was held first: how long it was held, and how long the pod had it.
+func (x *exchange) trace(now time.Time) {
+	hold := x.waiter.trace
+	if !hold.Valid() {
+		return
+	}
+	words := map[string]string{"wholescale.workload": x.workload.name, "http.request.method": x.in.Method, "wholescale.outcome": outcomes[x.how]}
+	numbers := map[string]int{"http.response.status_code": x.status}
+	root := trace.Span{Name: "gateway.hold", Context: hold, From: x.arrived, To: now, Words: words, Numbers: numbers}
+	if from, ok := trace.Parse(x.in.Header.Get("Traceparent")); ok {
+		words["wholescale.client_trace"] = from.Header()
+	}
+	if x.pod == nil {
+		root.Failed = outcomes[x.how]
+		x.proxy.hub.config.Traces.Send(root)
+		return
+	}
+	root.To = x.released
+	x.proxy.hub.config.Traces.Send(root)
+	x.proxy.hub.config.Traces.Send(trace.Span{
+		Name: "gateway.proxy", Context: hold.Child(), Parent: hold.Span, From: x.released, To: now,
+		Words: map[string]string{"wholescale.workload": x.workload.name, "k8s.pod.name": x.pod.name, "http.request.method": x.in.Method}, Numbers: numbers,
+	})
 }
 
 // keepOpen keeps a failed dial from closing the body that the next try sends.

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/wholescale/wholescale/api/wire/trace"
 )
 
 // queue holds the requests that wait for a slot: one line per workload, first in, first out, each with its own bound, and
@@ -32,7 +34,8 @@ type waiter struct {
 	arrived    time.Time
 	verdict    chan verdict // holds one
 	record     *record
-	line       *line // nil when not in a line
+	trace      trace.Context // of its hold; zero when it is not traced
+	line       *line         // nil when not in a line
 	prev, next *waiter
 }
 

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/wholescale/wholescale/api/wire"
+	"github.com/wholescale/wholescale/api/wire/trace"
 )
 
 // report cuts the meters of all active workloads at now and returns what they measured since `since`, with the records
@@ -45,6 +46,12 @@ func (w *workload) report(since, now time.Time, firsts []*record) (*wire.Workloa
 		ServiceTimeCount: iv.serviceCount,
 		Answered:         iv.answered,
 		Failed:           iv.failed,
+	}
+	switch {
+	case out.Queued == 0:
+		w.traced = trace.Context{}
+	case w.traced.Valid():
+		out.TraceParent = w.traced.Header()
 	}
 	if !oldest.IsZero() {
 		out.OldestWait = durationpb.New(max(0, now.Sub(oldest)))

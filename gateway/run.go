@@ -123,6 +123,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	linkCtx, stopLink := context.WithCancel(context.Background())
 	var linking sync.WaitGroup
 	linking.Go(func() { g.link.run(linkCtx) })
+	tracing, stopTraces := context.WithCancel(context.Background())
+	serving.Go(func() {
+		g.config.Traces.Run(tracing, func(err error) { g.config.Logger.Warn("spans are lost", zap.Error(err)) })
+	})
 
 	var err error
 	select {
@@ -141,6 +145,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	end.Stop()
 	stopLink()
 	g.hub.close()
+	stopTraces()
 	_ = admin.Close() // its answers matter to nobody any more
 	serving.Wait()
 	for _, t := range g.proxy.protocol {

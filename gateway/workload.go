@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/wholescale/wholescale/api/wire/trace"
 )
 
 // workload is the traffic of one scaled thing in this gateway. Its lock covers slots, queue and meter together, so that
@@ -22,8 +24,9 @@ type workload struct {
 	slots   slots
 	meter   meter
 	hold    hold
-	active  bool // in the hub's list of workloads to report
-	removed bool // no longer routed: takes no more requests
+	traced  trace.Context // of the request that was held first, while any is
+	active  bool          // in the hub's list of workloads to report
+	removed bool          // no longer routed: takes no more requests
 }
 
 // hold is what the controller says that waiting requests may hope for.
@@ -61,6 +64,10 @@ func (w *workload) arrive(rt *route, now time.Time) (*pod, *waiter, *refusal) {
 		return nil, nil, &refusal{status: 503, outcome: outcomeRefused, reason: orElse(w.hold.reason, "no capacity is coming")}
 	}
 	wt := newWaiter(now, nil)
+	if w.hub.config.Traces != nil && w.line.len() == 0 {
+		wt.trace = trace.New()
+		w.traced = wt.trace
+	}
 	if no := w.hub.queue.push(&w.line, wt, rt.queueLimit); no != nil {
 		return nil, nil, no
 	}

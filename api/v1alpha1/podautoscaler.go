@@ -162,6 +162,8 @@ type Objective struct {
 }
 
 // Signals are other measures of demand.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.custom) || !has(self.external) || !self.custom.exists(c, self.external.exists(e, e.name == c.name))",message="custom and external must not have a name in common"
 type Signals struct {
 	// The requests a second that one pod should get; 0 is off.
 	// +optional
@@ -201,6 +203,7 @@ type CustomMetric struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!(self in ['cpu', 'memory'])",message="must not be cpu or memory, which have settings of their own"
 	Name string `json:"name"`
 	// The metric's name.
 	// +required
@@ -242,6 +245,7 @@ type ExternalMetric struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!(self in ['cpu', 'memory'])",message="must not be cpu or memory, which have settings of their own"
 	Name string `json:"name"`
 	// The metric's name.
 	// +required

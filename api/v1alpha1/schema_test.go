@@ -132,6 +132,15 @@ func TestValidateNamesFieldAndValue(t *testing.T) {
 		{"path", func(s *PodAutoscalerSpec) { s.Paths = []string{"x"} }, "spec.paths[0]"},
 		{"port", func(s *PodAutoscalerSpec) { s.Port = new(intstr.FromInt32(70000)) }, "spec.port"},
 		{"port name", func(s *PodAutoscalerSpec) { s.Port = new(intstr.FromString("Not A Port")) }, "spec.port"},
+		{"cpu", func(s *PodAutoscalerSpec) { s.Signals.CPUPercentage = new(int32(0)) }, "spec.signals.cpuPercentage: Invalid value: 0"},
+		{"signal target", func(s *PodAutoscalerSpec) {
+			s.Signals.External = []ExternalMetric{{Name: "q", Metric: "q", Target: "0"}}
+		}, "spec.signals.external[0].target: Invalid value: \"0\""},
+		{"signal named twice", func(s *PodAutoscalerSpec) {
+			s.Signals.Custom, s.Signals.External = []CustomMetric{{Name: "q", Metric: "q", Target: "1"}}, []ExternalMetric{{Name: "q", Metric: "q", Target: "1"}}
+		}, "spec.signals.external[0].name: Duplicate value: \"q\""},
+		{"signal named cpu", func(s *PodAutoscalerSpec) { s.Signals.Custom = []CustomMetric{{Name: "cpu", Metric: "q", Target: "1"}} }, "spec.signals.custom[0].name: Duplicate value"},
+		{"signal of no metric", func(s *PodAutoscalerSpec) { s.Signals.Custom = []CustomMetric{{Name: "q", Target: "1"}} }, "spec.signals.custom[0].metric: Required"},
 		{"probe", func(s *PodAutoscalerSpec) { s.Probe.Path = "healthz" }, "spec.probe.path"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -71,7 +71,7 @@ func (s *Signals) validate(at *field.Path) field.ErrorList {
 	errs := within(at.Child("requestsPerSecond"), s.RequestsPerSecond, 0, 1e6)
 	errs = append(errs, count(at.Child("cpuPercentage"), s.CPUPercentage, 1, 1000)...)
 	errs = append(errs, count(at.Child("memoryPercentage"), s.MemoryPercentage, 1, 1000)...)
-	names := map[string]bool{}
+	names := map[string]bool{"cpu": true, "memory": true}
 	check := func(at *field.Path, name, metric, target string, selector *metav1.LabelSelector) {
 		for _, wrong := range validation.IsDNS1123Label(name) {
 			errs = append(errs, field.Invalid(at.Child("name"), name, wrong))

@@ -270,8 +270,10 @@ type WorkloadReport struct {
 	ServiceTimeSum   float64 `protobuf:"fixed64,7,opt,name=service_time_sum,json=serviceTimeSum,proto3" json:"service_time_sum,omitempty"`
 	ServiceTimeCount uint64  `protobuf:"varint,8,opt,name=service_time_count,json=serviceTimeCount,proto3" json:"service_time_count,omitempty"`
 	// answered and failed count the requests that ended in the interval.
-	Answered      uint64 `protobuf:"varint,9,opt,name=answered,proto3" json:"answered,omitempty"`
-	Failed        uint64 `protobuf:"varint,10,opt,name=failed,proto3" json:"failed,omitempty"`
+	Answered uint64 `protobuf:"varint,9,opt,name=answered,proto3" json:"answered,omitempty"`
+	Failed   uint64 `protobuf:"varint,10,opt,name=failed,proto3" json:"failed,omitempty"`
+	// trace_parent is W3C's traceparent of the first request that is held now, where its way is traced; else empty.
+	TraceParent   string `protobuf:"bytes,11,opt,name=trace_parent,json=traceParent,proto3" json:"trace_parent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -374,6 +376,13 @@ func (x *WorkloadReport) GetFailed() uint64 {
 		return x.Failed
 	}
 	return 0
+}
+
+func (x *WorkloadReport) GetTraceParent() string {
+	if x != nil {
+		return x.TraceParent
+	}
+	return ""
 }
 
 type PodLoad struct {
@@ -1014,7 +1023,7 @@ const file_link_proto_rawDesc = "" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x125\n" +
 	"\binterval\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12@\n" +
-	"\tworkloads\x18\x04 \x03(\v2\".wholescale.wire.v1.WorkloadReportR\tworkloads\"\xfb\x02\n" +
+	"\tworkloads\x18\x04 \x03(\v2\".wholescale.wire.v1.WorkloadReportR\tworkloads\"\x9e\x03\n" +
 	"\x0eWorkloadReport\x12\x1a\n" +
 	"\bworkload\x18\x01 \x01(\tR\bworkload\x12 \n" +
 	"\vconcurrency\x18\x02 \x01(\x01R\vconcurrency\x12\x1a\n" +
@@ -1027,7 +1036,8 @@ const file_link_proto_rawDesc = "" +
 	"\x12service_time_count\x18\b \x01(\x04R\x10serviceTimeCount\x12\x1a\n" +
 	"\banswered\x18\t \x01(\x04R\banswered\x12\x16\n" +
 	"\x06failed\x18\n" +
-	" \x01(\x04R\x06failed\"8\n" +
+	" \x01(\x04R\x06failed\x12!\n" +
+	"\ftrace_parent\x18\v \x01(\tR\vtraceParent\"8\n" +
 	"\aPodLoad\x12\x10\n" +
 	"\x03pod\x18\x01 \x01(\tR\x03pod\x12\x1b\n" +
 	"\tin_flight\x18\x02 \x01(\rR\binFlight\"\t\n" +

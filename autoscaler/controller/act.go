@@ -34,6 +34,7 @@ type actor struct {
 	tasks    *tasks
 	tell     *teller
 	metrics  *metrics
+	traces   *traces
 	journal  *journal
 	log      *zap.Logger
 	// epoch is of this leadership; tokens are numbered within it.
@@ -155,6 +156,7 @@ func (a *actor) order(pic *picture, o autoscaler.Order, from origin) {
 		stands, err := call(ctx, change)
 		now := time.Now()
 		a.metrics.ordered(o, planned, now, err)
+		a.traces.ordered(o, planned, now, err)
 		if err != nil {
 			return a.refused(change, err)
 		}

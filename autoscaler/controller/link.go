@@ -30,6 +30,7 @@ const mostGateways = 256
 type link struct {
 	wire.UnimplementedLinkServer
 	log     *zap.Logger
+	traces  *traces
 	reports chan<- autoscaler.Observation
 	closed  <-chan struct{}
 
@@ -114,6 +115,7 @@ func (l *link) receive(server wire.Link_ConnectServer, gateway string) error {
 		case m.GetGoodbye() != nil:
 			o.Goodbye = true
 		case m.GetReport() != nil:
+			l.traces.reported(m.GetReport())
 			o.Interval, o.Workloads = m.GetReport().GetInterval().AsDuration(), loads(m.GetReport())
 		default:
 			return status.Error(codes.InvalidArgument, "a Report or Goodbye was expected")

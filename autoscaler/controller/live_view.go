@@ -81,37 +81,56 @@ func totals(s *autoscaler.State, d *autoscaler.Decision) live.Totals {
 // pictureOf is a State and its Decision as the live page shows them.
 func pictureOf(s *autoscaler.State, d *autoscaler.Decision) live.Picture {
 	money := costs(s)
-	p := live.Picture{Totals: totals(s, d), Workloads: workloadRows(s, d, money), Nodes: nodeRows(s, d, money), Pools: []live.Pool{}}
+	p := live.Picture{Totals: totals(s, d), Pools: []live.Pool{}}
+	p.Workloads, p.MoreWorkloads = workloadRows(s, d, money)
+	p.Nodes, p.MoreNodes = nodeRows(s, d, money)
 	for i := range s.Pools {
 		o := &s.Pools[i]
 		p.Pools = append(p.Pools, live.Pool{
 			ID: string(o.ID), From: d.Orders[i].From, Target: d.Orders[i].To, Most: o.Max, Price: o.PricePerHour, Why: d.Orders[i].Why[0].String(),
 		})
 	}
-	p.MoreWorkloads, p.MoreNodes = max(0, len(p.Workloads)-live.MostRows), max(0, len(p.Nodes)-live.MostRows)
-	p.Workloads, p.Nodes = p.Workloads[:len(p.Workloads)-p.MoreWorkloads], p.Nodes[:len(p.Nodes)-p.MoreNodes]
 	return p
 }
 
-func workloadRows(s *autoscaler.State, d *autoscaler.Decision, money *money) []live.Workload {
+// busiest are the first indices of a table whose rows have these weights, the heaviest first, as far as the page shows them, and
+// how many are left out.
+func busiest(weights []int) (order []int, more int) {
+	order = make([]int, len(weights))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(weights[b], weights[a]) })
+	more = max(0, len(order)-live.MostRows)
+	return order[:len(order)-more], more
+}
+
+func workloadRows(s *autoscaler.State, d *autoscaler.Decision, money *money) (rows []live.Workload, more int) {
 	starting := map[autoscaler.WorkloadID]int{}
 	for i := range s.Pods {
 		if phase := s.Pods[i].Phase; phase == autoscaler.Starting || phase == autoscaler.Pending {
 			starting[s.Pods[i].Workload]++
 		}
 	}
-	hopes := map[autoscaler.WorkloadID]string{}
+	hopes := map[autoscaler.WorkloadID]*autoscaler.Reason{}
 	for i := range d.Holds {
-		hopes[d.Holds[i].Workload] = d.Holds[i].Why.String()
+		hopes[d.Holds[i].Workload] = &d.Holds[i].Why
 	}
-	rows := make([]live.Workload, 0, len(s.Workloads))
-	for i, f := range figuresOf(s, d) {
+	all := figuresOf(s, d)
+	weights := make([]int, len(all))
+	for i, f := range all {
+		weights[i] = 4*f.held + 2*f.unplaced + f.inFlight + f.wanted
+	}
+	order, more := busiest(weights)
+	rows = make([]live.Workload, 0, len(order))
+	for _, i := range order {
+		f := all[i]
 		w := live.Workload{
 			ID: string(f.id), Rate: f.rate, Held: f.held, InFlight: f.inFlight, Wanted: f.wanted, Ready: f.ready, Starting: starting[f.id], Unplaced: f.unplaced,
 			Price: money.workloads[f.id],
 		}
-		if f.held > 0 {
-			w.Hope = hopes[f.id]
+		if hope := hopes[f.id]; hope != nil && f.held > 0 {
+			w.Hope = hope.String()
 		}
 		switch {
 		case f.blocked > 0:
@@ -132,12 +151,10 @@ func workloadRows(s *autoscaler.State, d *autoscaler.Decision, money *money) []l
 		}
 		rows = append(rows, w)
 	}
-	busy := func(w *live.Workload) int { return 4*w.Held + 2*w.Unplaced + w.InFlight + w.Wanted }
-	slices.SortStableFunc(rows, func(a, b live.Workload) int { return cmp.Compare(busy(&b), busy(&a)) })
-	return rows
+	return rows, more
 }
 
-func nodeRows(s *autoscaler.State, d *autoscaler.Decision, money *money) []live.Node {
+func nodeRows(s *autoscaler.State, d *autoscaler.Decision, money *money) (rows []live.Node, more int) {
 	requested := map[autoscaler.NodeID]autoscaler.Resources{}
 	for i := range s.Pods {
 		p := &s.Pods[i]
@@ -151,17 +168,25 @@ func nodeRows(s *autoscaler.State, d *autoscaler.Decision, money *money) []live.
 		}
 		requested[p.Node] = r
 	}
-	why := map[autoscaler.NodeID]string{}
+	why := map[autoscaler.NodeID]*autoscaler.Reason{}
 	for i := range d.Drains {
-		why[d.Drains[i].Node] = d.Drains[i].Why.String()
+		why[d.Drains[i].Node] = &d.Drains[i].Why
 	}
-	rows := make([]live.Node, 0, len(s.Nodes))
+	weights := make([]int, len(s.Nodes))
 	for i := range s.Nodes {
+		weights[i] = int(requested[s.Nodes[i].ID].Pods)
+	}
+	order, more := busiest(weights)
+	rows = make([]live.Node, 0, len(order))
+	for _, i := range order {
 		n := &s.Nodes[i]
 		r, m := requested[n.ID], money.nodes[n.ID]
 		row := live.Node{
-			ID: string(n.ID), Pool: string(n.Pool), Phase: n.Phase.String(), Pods: int(r.Pods), Price: m.price, Waste: m.waste, Why: why[n.ID],
+			ID: string(n.ID), Pool: string(n.Pool), Phase: n.Phase.String(), Pods: int(r.Pods), Price: m.price, Waste: m.waste,
 			CPU: float64(r.CPU) / float64(max(1, n.Allocatable.CPU)), Memory: float64(r.Memory) / float64(max(1, n.Allocatable.Memory)),
+		}
+		if reason := why[n.ID]; reason != nil {
+			row.Why = reason.String()
 		}
 		switch {
 		case n.Draining:
@@ -175,6 +200,5 @@ func nodeRows(s *autoscaler.State, d *autoscaler.Decision, money *money) []live.
 		}
 		rows = append(rows, row)
 	}
-	slices.SortStableFunc(rows, func(a, b live.Node) int { return cmp.Compare(b.Pods, a.Pods) })
-	return rows
+	return rows, more
 }

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
 	"github.com/wholescale/wholescale/autoscaler"
 	"github.com/wholescale/wholescale/autoscaler/live"
 )
@@ -53,5 +56,37 @@ func TestStatesOfARow(t *testing.T) {
 		if got := pictureOf(s, d).Workloads[0].State; got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
+	}
+}
+
+// What the page, the metrics and the metrics APIs cost at 10,000 workloads: totals and fill at each plan, the others when asked.
+func BenchmarkSeeing(b *testing.B) {
+	s, d := large(10_000)
+	pic := &picture{cluster: autoscaler.Cluster{Workloads: s.Workloads, Pods: s.Pods, Nodes: s.Nodes}, adopted: make([]adopted, len(s.Workloads))}
+	for i := range pic.adopted {
+		pic.adopted[i].target = &target{id: s.Workloads[i].ID}
+	}
+	m := newMeasures(&meter{}, &meter{}, zap.NewNop())
+	registry := prometheus.NewRegistry()
+	newMetrics(registry, func() int { return 1 }).state.set(s, d)
+	for _, c := range []struct {
+		name string
+		do   func()
+	}{
+		{"totals", func() { totals(s, d) }},
+		{"fill", func() { m.fill(pic, s.Now) }},
+		{"picture", func() { pictureOf(s, d) }},
+		{"scrape", func() {
+			if _, err := registry.Gather(); err != nil {
+				b.Fatal(err)
+			}
+		}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				c.do()
+			}
+		})
 	}
 }

@@ -23,6 +23,7 @@ type loop struct {
 	actor     *actor
 	tell      *teller
 	metrics   *metrics
+	traces    *traces
 	log       *zap.Logger
 	reports   <-chan autoscaler.Observation
 	// decisions is told of each decision that is carried out.
@@ -108,6 +109,7 @@ func (l *loop) plan(cause string, observed time.Time) {
 			l.memory.Joined(j.pool, j.took)
 		}
 		l.metrics.coldStage(stageJoin, j.took)
+		l.traces.joined(j, now)
 	}
 	l.measureStarts(pic, now)
 	s := l.memory.State(now, pic.cluster)
@@ -123,14 +125,15 @@ func (l *loop) plan(cause string, observed time.Time) {
 	}
 	l.faults = ""
 	l.memory.Keep(d)
+	l.traces.decided(&s, &d, now)
 	l.actor.carryOut(pic, d, origin{cause: cause, at: observed})
 	l.link.publishRoutes(pic.adopted, l.world.podsOf)
 	l.link.publishHolds(d.Holds)
 	l.metrics.state.set(&s, &d)
 	l.decisions.note(d, cause)
-	l.history.Add(totals(&s, &d))
 	// Status can wait for the tick; the API server's time belongs to the scales first.
 	if cause == "tick" {
+		l.history.Add(totals(&s, &d))
 		l.tell.report(pic, s, d)
 	}
 }

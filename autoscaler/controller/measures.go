@@ -89,6 +89,9 @@ type measures struct {
 	questions map[question]bool // of the last plan
 	failures  map[string]string // by what was asked, to say each once
 	sizes     map[autoscaler.WorkloadID]*size
+	// read counts the readings of what pods and nodes use, and sized is how many of them the sizes have taken in.
+	read, sized uint64
+	readAt      time.Time // of the last one
 }
 
 func newMeasures(u useSource, m metricSource, log *zap.Logger) *measures {
@@ -183,11 +186,16 @@ func (m *measures) askUse(ctx context.Context) {
 		})
 	}
 	m.failed("what pods and nodes use", err)
+	m.mu.Lock()
 	if err != nil {
+		if time.Since(m.readAt) > sizeLeast {
+			clear(m.sizes) // an average of long ago says nothing of now
+		}
+		m.mu.Unlock()
 		return
 	}
-	m.mu.Lock()
-	m.ofPods, m.ofNodes = ofPods, ofNodes
+	m.ofPods, m.ofNodes, m.readAt = ofPods, ofNodes, time.Now()
+	m.read++
 	m.mu.Unlock()
 }
 
@@ -236,19 +244,38 @@ func (m *measures) fill(pic *picture, now time.Time) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	ready := map[autoscaler.WorkloadID][]*autoscaler.Pod{}
-	for i := range pic.cluster.Pods {
-		if p := &pic.cluster.Pods[i]; p.Workload != "" && p.Phase == autoscaler.Ready {
-			ready[p.Workload] = append(ready[p.Workload], p)
+	clear(m.questions)
+	// The decision waits for this: what nobody asked for, and what was measured already, costs nothing.
+	measured := m.read == m.sized
+	asking := func(i int) bool {
+		s := &pic.adopted[i].spec.Signals
+		return s.CPUPercentage != nil || s.MemoryPercentage != nil || len(s.Custom)+len(s.External) > 0
+	}
+	needed := !measured
+	for i := 0; i < len(pic.adopted) && !needed; i++ {
+		needed = asking(i)
+	}
+	if needed {
+		ready := map[autoscaler.WorkloadID][]*autoscaler.Pod{}
+		for i := range pic.cluster.Pods {
+			if p := &pic.cluster.Pods[i]; p.Workload != "" && p.Phase == autoscaler.Ready {
+				ready[p.Workload] = append(ready[p.Workload], p)
+			}
+		}
+		for i := range pic.adopted {
+			w := &pic.cluster.Workloads[i]
+			if asking(i) {
+				w.Signals = m.signals(&pic.adopted[i], ready[w.ID], now)
+			}
+			if !measured {
+				m.measureSize(w, ready[w.ID], now)
+			}
 		}
 	}
-	clear(m.questions)
-	for i := range pic.adopted {
-		w := &pic.cluster.Workloads[i]
-		w.Signals = m.signals(&pic.adopted[i], ready[w.ID], now)
-		m.measureSize(w, ready[w.ID], now)
+	if !measured {
+		m.sized = m.read
+		maps.DeleteFunc(m.sizes, func(_ autoscaler.WorkloadID, s *size) bool { return s.at != now })
 	}
-	maps.DeleteFunc(m.sizes, func(_ autoscaler.WorkloadID, s *size) bool { return s.at != now })
 	m.guardNodes(pic, now)
 }
 
@@ -261,6 +288,24 @@ const (
 
 // guardNodes keeps nodes in use whose real use is high. A node that leaves already goes on, so that none goes to and fro.
 func (m *measures) guardNodes(pic *picture, now time.Time) {
+	hot := map[autoscaler.NodeID]string{}
+	for i := range pic.cluster.Nodes {
+		n := &pic.cluster.Nodes[i]
+		u, known := m.ofNodes[n.ID]
+		if n.Keep != "" || n.Draining || n.Phase != autoscaler.Ready || !known || !u.fresh(now) {
+			continue
+		}
+		cpu, memory := u.cpu/float64(max(1, n.Allocatable.CPU)), u.memory/float64(max(1, n.Allocatable.Memory))
+		switch {
+		case cpu >= hotCPU:
+			hot[n.ID] = fmt.Sprintf("its pods use %.0f %% of its CPU, whatever they request", 100*cpu)
+		case memory >= hotMemory:
+			hot[n.ID] = fmt.Sprintf("its pods use %.0f %% of its memory, whatever they request", 100*memory)
+		}
+	}
+	if len(hot) == 0 {
+		return
+	}
 	inUse := map[autoscaler.NodeID]bool{}
 	for i := range pic.cluster.Pods {
 		if p := &pic.cluster.Pods[i]; p.Node != "" && p.Daemon == "" && !p.Mirror && p.Phase != autoscaler.Leaving {
@@ -268,17 +313,8 @@ func (m *measures) guardNodes(pic *picture, now time.Time) {
 		}
 	}
 	for i := range pic.cluster.Nodes {
-		n := &pic.cluster.Nodes[i]
-		u, known := m.ofNodes[n.ID]
-		if n.Keep != "" || n.Draining || n.Phase != autoscaler.Ready || !inUse[n.ID] || !known || !u.fresh(now) {
-			continue
-		}
-		cpu, memory := u.cpu/float64(max(1, n.Allocatable.CPU)), u.memory/float64(max(1, n.Allocatable.Memory))
-		switch {
-		case cpu >= hotCPU:
-			n.Keep = fmt.Sprintf("its pods use %.0f %% of its CPU, whatever they request", 100*cpu)
-		case memory >= hotMemory:
-			n.Keep = fmt.Sprintf("its pods use %.0f %% of its memory, whatever they request", 100*memory)
+		if n := &pic.cluster.Nodes[i]; hot[n.ID] != "" && inUse[n.ID] {
+			n.Keep = hot[n.ID]
 		}
 	}
 }

@@ -120,14 +120,18 @@ func TestSignalsTellWhatIsKnownAndMissingIsUnknown(t *testing.T) {
 func TestWhatIsNotAskedForAnyMoreIsForgotten(t *testing.T) {
 	source := &meter{answers: map[string]answer{"length": {"": {value: 1}}}}
 	m := newMeasures(source, source, zap.NewNop())
-	m.fill(measuring(v1alpha1.Signals{External: []v1alpha1.ExternalMetric{{Name: "queue", Metric: "length", Target: "10"}}}, "1"), time.Unix(1, 0))
-	m.ask(t.Context())
-	m.ask(t.Context())
+	for range 3 {
+		m.fill(measuring(v1alpha1.Signals{External: []v1alpha1.ExternalMetric{{Name: "queue", Metric: "length", Target: "10"}}}, "1"), time.Unix(1, 0))
+		if m.read < 2 {
+			m.ask(t.Context())
+		}
+	}
 	if len(source.asked) != 2 || len(m.answers) != 1 || len(m.sizes) != 1 {
 		t.Errorf("asked %d times, %d answers, %d sizes", len(source.asked), len(m.answers), len(m.sizes))
 	}
 	m.fill(&picture{}, time.Unix(2, 0))
 	m.ask(t.Context())
+	m.fill(&picture{}, time.Unix(3, 0))
 	if len(source.asked) != 2 || len(m.answers) != 0 || len(m.sizes) != 0 {
 		t.Errorf("asked %d times, %d answers, %d sizes when nobody asks", len(source.asked), len(m.answers), len(m.sizes))
 	}
@@ -213,6 +217,29 @@ func TestRequestsFarFromUseAreSaid(t *testing.T) {
 				t.Errorf("%q, want %q", said, c.want)
 			}
 		})
+	}
+}
+
+func TestWhatIsSaidOfASizeChangesWithMoreThanItsNoise(t *testing.T) {
+	s := &size{cpu: 1900, memory: 50 << 20}
+	requested := autoscaler.Resources{CPU: 1000, Memory: 100 << 20}
+	s.judge(requested)
+	first := s.drift
+	s.cpu = 2000
+	if s.judge(requested); s.drift != first || first == "" {
+		t.Errorf("%q after %q", s.drift, first)
+	}
+	s.cpu = 2600
+	if s.judge(requested); s.drift == first {
+		t.Errorf("%q still", s.drift)
+	}
+	s.cpu = 1300 // below the limit, and not clearly so
+	if s.judge(requested); s.reason != "RequestsTooLow" {
+		t.Errorf("%q at once", s.reason)
+	}
+	s.cpu = 1000
+	if s.judge(requested); s.reason != "" || s.drift != "" {
+		t.Errorf("%q %q still", s.reason, s.drift)
 	}
 }
 

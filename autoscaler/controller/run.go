@@ -28,6 +28,7 @@ import (
 
 	"github.com/wholescale/wholescale/api/v1alpha1"
 	"github.com/wholescale/wholescale/api/wire"
+	"github.com/wholescale/wholescale/api/wire/trace"
 	"github.com/wholescale/wholescale/autoscaler"
 	"github.com/wholescale/wholescale/autoscaler/live"
 	"github.com/wholescale/wholescale/cloudprovider"
@@ -46,6 +47,8 @@ type Config struct {
 	Admin string
 	// Live is the address of the live page, on loopback alone, as it asks nobody who he is. Empty serves none.
 	Live string
+	// Traces takes spans of the way from a held request to the node that it caused; nil traces none.
+	Traces *trace.Exporter
 	// DecisionLog is a folder, of this process alone, where the last decisions are kept over a restart (32 MiB at most).
 	// Empty keeps them in memory alone.
 	DecisionLog string
@@ -151,6 +154,7 @@ func Run(ctx context.Context, c Config) error {
 		wg.Go(func() { serveUntil(ctx, page, live.Handler(p.livePage())) })
 	}
 	wg.Go(func() { serveUntil(ctx, admin, p.admin()) })
+	wg.Go(func() { c.Traces.Run(ctx, func(err error) { c.Log.Warn("spans are lost", zap.Error(err)) }) })
 	if err := watch(ctx, &wg, client, dyn, p.world, c.Log); err != nil {
 		return err
 	}
@@ -183,6 +187,7 @@ func (p *process) govern(ctx context.Context, lead leadership) error {
 	}
 	reports := make(chan autoscaler.Observation, reportQueue)
 	link := newLink(c.Log, reports, ctx.Done())
+	link.traces = newTraces(c.Traces)
 	m := newMetrics(p.registry, link.gateways)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -193,11 +198,12 @@ func (p *process) govern(ctx context.Context, lead leadership) error {
 	tell := &teller{events: recorder, client: p.dynamic, tasks: work, sent: map[string]sentStatus{}, said: map[string]string{}, measures: p.measures}
 	pools := newPools(c.Provider, c.Log, p.world.nudge)
 	l := &loop{
-		world: p.world, pools: pools, link: link, tell: tell, metrics: m, log: c.Log, reports: reports, decisions: p.decisions, priceCap: c.PriceCap, priceCaps: c.PriceCaps,
+		world: p.world, pools: pools, link: link, tell: tell, metrics: m, traces: link.traces, log: c.Log, reports: reports, decisions: p.decisions,
+		priceCap: c.PriceCap, priceCaps: c.PriceCaps,
 		memory: autoscaler.NewMemory(), measures: p.measures, history: &p.history,
 		queued: map[string]map[autoscaler.WorkloadID]int{}, starting: map[autoscaler.PodID]time.Time{},
 		actor: &actor{
-			client: p.client, provider: c.Provider, pools: pools, written: newWrittenScales(), tasks: work, tell: tell, metrics: m,
+			client: p.client, provider: c.Provider, pools: pools, written: newWrittenScales(), tasks: work, tell: tell, metrics: m, traces: link.traces,
 			journal: &p.journal, log: c.Log, epoch: lead.epoch, deposed: lead.deposed,
 		},
 	}

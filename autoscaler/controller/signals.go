@@ -92,8 +92,10 @@ type size struct {
 	cpu, memory float64 // of one pod
 	since       time.Time
 	last, at    time.Time // of the newest reading taken in, and of the last plan that asked
-	drift       string
-	reason      string
+	// What is said of it, and the figures that it was said with: words that change with each reading would be a write of the
+	// status each time.
+	reason, drift       string
+	saidCPU, saidMemory float64
 }
 
 const (
@@ -151,16 +153,24 @@ func (s *size) judge(requested autoscaler.Resources) {
 	case "RequestsTooHigh":
 		high = tooHigh / staysBy
 	}
+	before := s.reason
 	words := fmt.Sprintf("a pod uses %.0fm CPU and %.0fMi on average and requests %dm and %dMi", s.cpu, s.memory/(1<<20), requested.CPU, requested.Memory>>20)
 	switch {
 	case cpu > tooLowCPU*low || memory > tooLowMemory*low:
-		s.reason, s.drift = "RequestsTooLow", words+": nodes that are full by requests are overfull"
+		s.reason, words = "RequestsTooLow", words+": nodes that are full by requests are overfull"
 	case cpu < high && memory < high:
-		s.reason, s.drift = "RequestsTooHigh", words+": most of the room that it is given is of no use"
+		s.reason, words = "RequestsTooHigh", words+": most of the room that it is given is of no use"
 	default:
 		s.reason, s.drift = "", ""
+		return
+	}
+	if s.reason != before || far(s.cpu, s.saidCPU) || far(s.memory, s.saidMemory) {
+		s.drift, s.saidCPU, s.saidMemory = words, s.cpu, s.memory
 	}
 }
+
+// far says that a figure has changed by enough to be said anew.
+func far(now, said float64) bool { return math.Abs(now-said) > 0.25*said }
 
 // drift is how far a workload's requests are from what its pods use; empty when they are near or it is not known.
 func (m *measures) drift(id autoscaler.WorkloadID) (reason, words string) {

@@ -33,6 +33,9 @@ type browser struct {
 // open starts Chromium on a URL. It skips where there is none: Debian's package chromium has it.
 func open(t *testing.T, url string) *browser {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a browser takes some seconds to start: make e2e runs it")
+	}
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if p, err := exec.LookPath(name); err == nil {

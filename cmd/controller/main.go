@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/wholescale/wholescale/api/wire/identity"
+	"github.com/wholescale/wholescale/api/wire/trace"
 	"github.com/wholescale/wholescale/autoscaler/controller"
 	"github.com/wholescale/wholescale/cloudprovider/remote"
 )
@@ -35,6 +36,7 @@ func main() {
 type flags struct {
 	config               controller.Config
 	kubeconfig, provider string
+	otlp                 string
 	keys                 identity.Files
 }
 
@@ -53,6 +55,7 @@ func command() *cobra.Command {
 	p.StringVar(&f.config.Admin, "admin", "127.0.0.1:9091", "address of /healthz, /readyz, /metrics, /state, /actions and /decisions")
 	p.StringVar(&f.config.Live, "live-address", "", "address of the live page, on loopback alone, such as 127.0.0.1:9095; empty serves none")
 	p.StringVar(&f.config.DecisionLog, "decision-log", "", "folder where the last decisions are kept over a restart, 32 MiB at most; empty keeps them in memory alone")
+	p.StringVar(&f.otlp, "otlp-endpoint", "", "OpenTelemetry collector (OTLP over HTTP), such as http://127.0.0.1:4318, for traces from held requests to nodes; empty sends none")
 	p.StringVar(&f.config.Namespace, "namespace", "wholescale-system", "namespace of the leader's Lease")
 	p.Float64Var(&f.config.PriceCap, "price-cap", 0, "the most that all pools together may cost an hour, in the currency of their prices; 0 is no cap")
 	p.DurationVar(&f.config.LeaseDuration, "lease-duration", 0, "how long a leader that died is waited for (default 15s)")
@@ -81,6 +84,9 @@ func (f *flags) run(ctx context.Context) error {
 	}
 	if f.config.Name == "" {
 		f.config.Name = freshName()
+	}
+	if f.config.Traces, err = trace.NewExporter(f.otlp, "wholescale-controller"); err != nil {
+		return fmt.Errorf("--otlp-endpoint: %w", err)
 	}
 	if f.config.TLS, err = f.keys.Server(identity.Gateway); err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/wholescale/wholescale/api/wire/identity"
+	"github.com/wholescale/wholescale/api/wire/trace"
 	"github.com/wholescale/wholescale/gateway"
 )
 
@@ -39,6 +40,7 @@ type flags struct {
 	plaintext       bool
 	deny            []string
 	debug           bool
+	otlp            string
 }
 
 func command() *cobra.Command {
@@ -71,6 +73,7 @@ func command() *cobra.Command {
 	p.DurationVar(&f.config.DrainDelay, "drain-delay", 0, "time to go on accepting after SIGTERM, until load balancers have noticed")
 	p.DurationVar(&f.config.DrainTimeout, "drain-timeout", 0, "time for requests to end after that (default 30s)")
 	p.StringVar(&f.config.Name, "name", "", "name of this process for the controller (default host name and a random suffix)")
+	p.StringVar(&f.otlp, "otlp-endpoint", "", "OpenTelemetry collector (OTLP over HTTP), such as http://127.0.0.1:4318, for traces of held requests; empty sends none")
 	p.BoolVar(&f.debug, "debug", false, "log what single client connections do wrong, too")
 	return c
 }
@@ -115,6 +118,9 @@ func (f *flags) complete() (err error) {
 			return fmt.Errorf("--name was not given and the host has none: %w", err)
 		}
 		c.Name = host + "-" + strings.ToLower(rand.Text()[:6])
+	}
+	if c.Traces, err = trace.NewExporter(f.otlp, "wholescale-gateway"); err != nil {
+		return fmt.Errorf("--otlp-endpoint: %w", err)
 	}
 	for _, s := range f.deny {
 		p, err := netip.ParsePrefix(s)

@@ -77,12 +77,18 @@ const patience = 3 * time.Minute
 
 func newWorld(t *testing.T, pools ...local.PoolConfig) *world {
 	t.Helper()
+	return newTracedWorld(t, "", pools...)
+}
+
+// newTracedWorld is a world whose traces go to a collector.
+func newTracedWorld(t *testing.T, collector string, pools ...local.PoolConfig) *world {
+	t.Helper()
 	cluster := devcluster.Start(t, devcluster.Config{})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	s, err := stack.Up(ctx, stack.Config{
 		Kubeconfig: cluster.Kubeconfig(), Bin: bin, Dir: t.TempDir(), MachineCommand: cluster.MachineCommand(), Pools: pools,
-		Env: cluster.Env(), DrainTimeout: 30 * time.Second,
+		Env: cluster.Env(), DrainTimeout: 30 * time.Second, Collector: collector,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -36,6 +36,8 @@ type Config struct {
 	DrainTimeout time.Duration
 	// LeaseDuration is the controller's; default 2 s, so that a killed one is replaced soon.
 	LeaseDuration time.Duration
+	// Collector takes the traces of gateway and controller, as OTLP over HTTP; empty is none.
+	Collector string
 	// Progress is told in a sentence what is being done; nil tells nobody.
 	Progress func(string)
 }
@@ -201,7 +203,7 @@ func (s *Stack) startController(ctx context.Context) error {
 	}
 	s.Live = "http://" + live
 	s.Controller, err = s.process("controller", "controller", "--kubeconfig", s.ControllerKubeconfig, "--provider", argument(s.Provider, "--listen"),
-		"--link", link, "--live-address", live, "--lease-duration", s.config.LeaseDuration.String())
+		"--link", link, "--live-address", live, "--otlp-endpoint", s.config.Collector, "--lease-duration", s.config.LeaseDuration.String())
 	if err != nil {
 		return err
 	}
@@ -232,7 +234,7 @@ func (s *Stack) gateway() (*Process, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	args := []string{"--listen", listen, "--link", argument(s.Controller, "--link") + "," + s.standbyLink, "--allow-loopback-pods"}
+	args := []string{"--listen", listen, "--link", argument(s.Controller, "--link") + "," + s.standbyLink, "--allow-loopback-pods", "--otlp-endpoint", s.config.Collector}
 	if s.config.DrainTimeout > 0 {
 		args = append(args, "--drain-timeout", s.config.DrainTimeout.String())
 	}

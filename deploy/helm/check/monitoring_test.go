@@ -75,3 +75,24 @@ func TestTheDecisionLogHasItsVolume(t *testing.T) {
 		}
 	}
 }
+
+// Gateway and controller send their traces to one collector, and to none unless it is named.
+func TestTracesGoWhereTheyShould(t *testing.T) {
+	for name, want := range map[string]int{"default": 0, "monitoring": 2} {
+		objects, err := Chart("wholescale", namespace, variants[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, p := range pods(t, objects) {
+			for _, a := range p.Spec.Containers[0].Args {
+				if strings.HasPrefix(a, "--otlp-endpoint") {
+					n++
+				}
+			}
+		}
+		if n != want {
+			t.Errorf("%s: %d processes trace, want %d", name, n, want)
+		}
+	}
+}
