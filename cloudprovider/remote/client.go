@@ -45,9 +45,9 @@ var _ cloudprovider.Provider = (*Provider)(nil)
 func Dial(c Config) (*Provider, error) {
 	switch {
 	case c.Address == "":
-		return nil, errors.New("Address is empty: it is the provider's host:port")
+		return nil, errors.New("no Address: it is the provider's host:port")
 	case c.TLS == nil:
-		return nil, errors.New("TLS is nil: the provider talks to nobody without")
+		return nil, errors.New("no TLS: the provider talks to nobody without")
 	case c.Timeout < 0 || c.MaxAnswer < 0:
 		return nil, fmt.Errorf("timeout %s and MaxAnswer %d must not be negative", c.Timeout, c.MaxAnswer)
 	}

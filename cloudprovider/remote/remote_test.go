@@ -198,7 +198,7 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 		p, stop := serve(t, dir, newServer(t, dir, failing{fmt.Errorf("pool x: %w", want)}))
 		_, err := p.SetTarget(t.Context(), cloudprovider.Change{Pool: "x", Token: "t"})
 		for _, kind := range all {
-			if got := errors.Is(err, kind); got != (kind == want) {
+			if got := errors.Is(err, kind); got != errors.Is(want, kind) {
 				t.Errorf("%v came as %v", want, err)
 			}
 		}

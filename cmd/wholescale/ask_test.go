@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -165,7 +166,7 @@ func TestAskingAController(t *testing.T) {
 	for _, words := range []string{"why cart", "why not fewer web", "why cart --at 2026-01-01T09:59:50Z", "check", "whatif --remove-node n1", "state"} {
 		args := strings.Fields(words)
 		code, live, errs := call(append(args, "--controller", url)...)
-		fromFiles := append(args, "--state", "testdata/ask/shop.txt")
+		fromFiles := append(slices.Clone(args), "--state", "testdata/ask/shop.txt")
 		if args[0] == "why" {
 			fromFiles = append(fromFiles, "--decisions", "testdata/ask/decisions.jsonl")
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wholescale/wholescale/simulator/trace"
 	"github.com/wholescale/wholescale/test/load"
+	"github.com/wholescale/wholescale/test/sighting"
 )
 
 // Options of a benchmark.
@@ -27,7 +28,7 @@ func FromZero(ctx context.Context, t Target, o Options) (r Result, err error) {
 	if o.Cold {
 		r.Name, minNodes = "from-zero, no node", 0
 	}
-	seen, err := watch(ctx, t.Client, namespace)
+	seen, err := t.watch(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -42,7 +43,7 @@ func FromZero(ctx context.Context, t Target, o Options) (r Result, err error) {
 	var s samples
 	for i := range o.Repeat + 1 {
 		t.Progress(fmt.Sprintf("from zero, %d of %d", i, o.Repeat))
-		if err := seen.until(ctx, func(pods, nodes int) bool { return pods == 0 && (nodes == minNodes) }); err != nil {
+		if err := seen.Until(ctx, func(pods, nodes int) bool { return pods == 0 && (nodes == minNodes) }); err != nil {
 			return r, fmt.Errorf("waiting for the cluster to be empty: %w", err)
 		}
 		alone, err := t.scaleAlone(ctx, seen)
@@ -72,13 +73,13 @@ func FromZero(ctx context.Context, t Target, o Options) (r Result, err error) {
 }
 
 // fromZero splits one request's way.
-func (s *samples) fromZero(j *journals, seen *sightings, pool string, o load.Outcome) {
+func (s *samples) fromZero(j *journals, seen *sighting.Book, pool string, o load.Outcome) {
 	if len(j.held) == 0 {
 		s.add("total", o.Took)
 		return
 	}
 	h := j.held[0]
-	scale, bought, pod := j.firstScale(h.Workload), j.firstOrder(pool), seen.of(h.Pod)
+	scale, bought, pod := j.firstScale(h.Workload), j.firstOrder(pool), seen.Of(h.Pod)
 	arrived := at(h.Arrived)
 	s.between("request -> reported", arrived, at(h.QueuedReport))
 	s.between("reported -> planned", at(h.QueuedReport), scale.Planned)
@@ -86,13 +87,13 @@ func (s *samples) fromZero(j *journals, seen *sightings, pool string, o load.Out
 	s.between("request -> scale written", arrived, scale.Done)
 	from := scale.Done
 	if !bought.IsZero() {
-		joined := seen.firstNode(bought)
+		joined := seen.FirstReady(bought)
 		s.between("request -> provider has it", arrived, bought)
 		s.between("bought -> node ready", bought, joined)
 		from = joined
 	}
-	s.between("-> pod bound", from, pod.bound)
-	s.between("bound -> address known", pod.bound, at(h.Endpoint))
+	s.between("-> pod bound", from, pod.Bound)
+	s.between("bound -> address known", pod.Bound, at(h.Endpoint))
 	s.between("address -> probe passed", at(h.Endpoint), at(h.Probed))
 	s.between("probed -> released", at(h.Probed), at(h.Released))
 	s.between("released -> first byte", at(h.Released), at(h.FirstByte))

@@ -17,7 +17,7 @@ const stepService = time.Second
 // Step sends a burst at once to a workload without pods in a pool without nodes, again and again.
 func Step(ctx context.Context, t Target, o Options) (r Result, err error) {
 	r.Name = fmt.Sprintf("step, %d requests at once", o.Burst)
-	seen, err := watch(ctx, t.Client, namespace)
+	seen, err := t.watch(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -36,7 +36,7 @@ func Step(ctx context.Context, t Target, o Options) (r Result, err error) {
 	var s samples
 	for i := range o.Repeat {
 		t.Progress(fmt.Sprintf("step, %d of %d", i+1, o.Repeat))
-		if err := seen.until(ctx, func(pods, nodes int) bool { return pods == 0 && nodes == 0 }); err != nil {
+		if err := seen.Until(ctx, func(pods, nodes int) bool { return pods == 0 && nodes == 0 }); err != nil {
 			return r, fmt.Errorf("waiting for the cluster to be empty: %w", err)
 		}
 		began := time.Now()

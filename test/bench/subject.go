@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/wholescale/wholescale/api/v1alpha1"
+	"github.com/wholescale/wholescale/test/sighting"
 )
 
 // The names of what a benchmark makes.
@@ -104,7 +105,7 @@ func (t *Target) floor() *appsv1.Deployment {
 
 // scaleAlone writes the floor's scale from 0 to 1, with the same call as the controller's, and back, and returns when the
 // cluster is as before. The first write's time is what no autoscaler can be faster than here and now.
-func (t *Target) scaleAlone(ctx context.Context, seen *sightings) (took time.Duration, err error) {
+func (t *Target) scaleAlone(ctx context.Context, seen *sighting.Book) (took time.Duration, err error) {
 	write := func(replicas int) error {
 		return t.Client.AppsV1().RESTClient().Patch(types.MergePatchType).Namespace(namespace).Resource("deployments").Name(floorName).
 			SubResource("scale").Body(fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)).Do(ctx).Error()
@@ -114,13 +115,13 @@ func (t *Target) scaleAlone(ctx context.Context, seen *sightings) (took time.Dur
 		return 0, fmt.Errorf("writing the scale of %s/%s: %w", namespace, floorName, err)
 	}
 	took = time.Since(began)
-	if err := seen.until(ctx, func(pods, _ int) bool { return pods == 1 }); err != nil {
+	if err := seen.Until(ctx, func(pods, _ int) bool { return pods == 1 }); err != nil {
 		return 0, fmt.Errorf("waiting for the pod of %s/%s: %w", namespace, floorName, err)
 	}
 	if err := write(0); err != nil {
 		return 0, fmt.Errorf("writing the scale of %s/%s: %w", namespace, floorName, err)
 	}
-	if err := seen.until(ctx, func(pods, _ int) bool { return pods == 0 }); err != nil {
+	if err := seen.Until(ctx, func(pods, _ int) bool { return pods == 0 }); err != nil {
 		return 0, fmt.Errorf("waiting for the pod of %s/%s to go: %w", namespace, floorName, err)
 	}
 	return took, nil
@@ -141,7 +142,7 @@ func (t *Target) remove(ctx context.Context) error {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		nodes, err := t.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelPool + "=" + t.Pool})
+		nodes, err := t.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: t.nodes()})
 		if err == nil && len(nodes.Items) == 0 {
 			break
 		}
@@ -155,6 +156,16 @@ func (t *Target) remove(ctx context.Context) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// nodes selects those of the pool that is measured; providers name it by either.
+func (t *Target) nodes() string {
+	return fmt.Sprintf("%s in (%s,%s)", v1alpha1.LabelPool, t.Pool, poolName)
+}
+
+// watch begins to look at the benchmark's own pods and nodes: on a user's cluster there are others.
+func (t *Target) watch(ctx context.Context) (*sighting.Book, error) {
+	return sighting.Watch(ctx, t.Client, sighting.Scope{Namespace: namespace, Nodes: t.nodes()})
 }
 
 // routed waits until the gateway knows the workload: it answers with something else than 404.

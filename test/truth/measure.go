@@ -16,6 +16,7 @@ import (
 	"github.com/wholescale/wholescale/simulator/report"
 	"github.com/wholescale/wholescale/test/bench"
 	"github.com/wholescale/wholescale/test/load"
+	"github.com/wholescale/wholescale/test/sighting"
 	"github.com/wholescale/wholescale/test/stack"
 )
 
@@ -27,7 +28,7 @@ type Measured struct {
 	Sent, Service []time.Duration
 	// Waited is the sum of all waits, in seconds.
 	Waited float64
-	lives  []*life
+	lives  []sighting.Life
 }
 
 // Times are what was measured of each part of the way. Each list may be empty.
@@ -50,7 +51,7 @@ type Times struct {
 func Measure(ctx context.Context, s *stack.Stack, c *Scenario, show func(report.Point)) (m Measured, err error) {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	o, err := observe(watching, s.Client, namespace)
+	o, err := sighting.Watch(watching, s.Client, sighting.Scope{Namespace: namespace})
 	if err != nil {
 		return m, err
 	}
@@ -65,7 +66,7 @@ func Measure(ctx context.Context, s *stack.Stack, c *Scenario, show func(report.
 	outcomes := load.Run(ctx, load.Config{URL: s.URL, Host: c.Host, Requests: c.Requests, Sent: &sent})
 	settling, cancel := context.WithTimeout(ctx, settle)
 	defer cancel()
-	_ = o.empty(settling) // what is left is counted below
+	_ = o.Until(settling, func(pods, nodes int) bool { return pods+nodes == 0 }) // what is left is counted below
 	stop()
 	<-sampled
 	if ctx.Err() != nil {
@@ -75,12 +76,12 @@ func Measure(ctx context.Context, s *stack.Stack, c *Scenario, show func(report.
 	for _, x := range outcomes {
 		m.Sent, m.Service = append(m.Sent, x.Sent), append(m.Service, max(0, x.Took-x.Held))
 	}
-	return m, m.summarize(ctx, s, summed{observer: o, sampler: sam, outcomes: outcomes, began: began})
+	return m, m.summarize(ctx, s, summed{seen: o, sampler: sam, outcomes: outcomes, began: began})
 }
 
 // summed is what a run left behind.
 type summed struct {
-	observer *observer
+	seen     *sighting.Book
 	sampler  *sampler
 	outcomes []load.Outcome
 	began    time.Time
@@ -110,28 +111,23 @@ func (m *Measured) summarize(ctx context.Context, s *stack.Stack, from summed) e
 		return err
 	}
 	sum.RequestToScaleMs, sum.RequestToBuyMs = report.QuantilesOf(m.Times.Scale), report.QuantilesOf(m.Times.Buy)
-	o := from.observer
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.account()
-	ready := make([]time.Time, 0, len(o.nodeReady))
-	for _, at := range o.nodeReady {
-		ready = append(ready, at)
-	}
-	if m.Times.Join, err = t.Joins(ctx, from.began, ready); err != nil {
+	ready := from.seen.Ready()
+	if m.Times.Join, err = t.Joins(ctx, from.began, slices.Collect(maps.Values(ready))); err != nil {
 		return err
 	}
-	if n := len(o.nodeReady); n > 0 {
+	if n := len(ready); n > 0 {
 		m.Times.Delete = []time.Duration{time.Duration(from.sampler.leaving / float64(n) * float64(time.Second))}
 	}
 	served, err := firstServed(ctx, s.Gateway.Admin)
 	if err != nil {
 		return err
 	}
-	m.lives = o.lives
-	m.times(o.nodeReady, served)
+	m.lives = from.seen.Lives()
+	m.times(ready, served)
 	sum.NodeJoinMs, sum.PodStartMs = report.QuantilesOf(slices.Clone(m.Times.Join)).P50, report.QuantilesOf(slices.Clone(m.Times.Ready)).P50
-	sum.ReplicasMax, sum.PodSeconds, sum.PodsAtEnd, sum.NodesAtEnd = o.replicasMax, o.podSeconds, len(o.pods), len(o.nodes)
+	bill := from.seen.Bill()
+	sum.ReplicasMax, sum.PodSeconds = bill.ReplicasMax, bill.PodSeconds
+	sum.PodsAtEnd, sum.NodesAtEnd = from.seen.Left()
 	sum.NodesMax, sum.NodeSeconds = from.sampler.nodesMax, from.sampler.nodeSeconds
 	sum.Cost = sum.NodeSeconds * from.sampler.price / 3600
 	return nil
@@ -141,20 +137,20 @@ func (m *Measured) summarize(ctx context.Context, s *stack.Stack, from summed) e
 func (m *Measured) times(nodeReady, served map[string]time.Time) {
 	t := &m.Times
 	waited := map[string][]time.Duration{} // from its node's being ready to a pod's being bound
-	bound := slices.DeleteFunc(slices.Clone(m.lives), func(l *life) bool { return l.bound.IsZero() || l.ready.IsZero() })
-	slices.SortStableFunc(bound, func(a, b *life) int { return a.bound.Compare(b.bound) })
+	bound := slices.DeleteFunc(slices.Clone(m.lives), func(l sighting.Life) bool { return l.Bound.IsZero() || l.Ready.IsZero() })
+	slices.SortStableFunc(bound, func(a, b sighting.Life) int { return a.Bound.Compare(b.Bound) })
 	for _, l := range bound {
-		if joined := nodeReady[l.node]; joined.After(l.created) {
-			waited[l.node] = append(waited[l.node], l.bound.Sub(joined))
+		if joined := nodeReady[l.Node]; joined.After(l.Created) {
+			waited[l.Node] = append(waited[l.Node], l.Bound.Sub(joined))
 		} else {
-			t.Create = append(t.Create, l.bound.Sub(l.created))
+			t.Create = append(t.Create, l.Bound.Sub(l.Created))
 		}
 		// One to which nothing was released while it waited could have served when it was ready.
-		serves := l.ready
-		if at := served[l.name]; at.After(l.bound) {
+		serves := l.Ready
+		if at := served[l.Name]; at.After(l.Bound) {
 			serves = at
 		}
-		t.Serve, t.Ready = append(t.Serve, serves.Sub(l.bound)), append(t.Ready, l.ready.Sub(l.bound))
+		t.Serve, t.Ready = append(t.Serve, serves.Sub(l.Bound)), append(t.Ready, l.Ready.Sub(l.Bound))
 	}
 	nodes := slices.Collect(maps.Keys(nodeReady))
 	slices.SortFunc(nodes, func(a, b string) int { return nodeReady[a].Compare(nodeReady[b]) })
@@ -164,10 +160,10 @@ func (m *Measured) times(nodeReady, served map[string]time.Time) {
 			t.Bind = append(t.Bind, report.Rank(list, 0.5))
 		}
 	}
-	gone := slices.DeleteFunc(bound, func(l *life) bool { return l.gone.IsZero() || l.leaving.IsZero() })
-	slices.SortStableFunc(gone, func(a, b *life) int { return a.leaving.Compare(b.leaving) })
+	gone := slices.DeleteFunc(bound, func(l sighting.Life) bool { return l.Gone.IsZero() || l.Leaving.IsZero() })
+	slices.SortStableFunc(gone, func(a, b sighting.Life) int { return a.Leaving.Compare(b.Leaving) })
 	for _, l := range gone {
-		t.Stop = append(t.Stop, l.gone.Sub(l.leaving))
+		t.Stop = append(t.Stop, l.Gone.Sub(l.Leaving))
 	}
 }
 
