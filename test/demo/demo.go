@@ -79,10 +79,12 @@ func Run(ctx context.Context, c Config) (r Result, err error) {
 		return r, err
 	}
 	say("the same traffic through the simulator, with the times measured here")
-	simulated, err := truth.Simulate(what, measured)
+	model, err := truth.Simulate(what, measured)
 	if err != nil {
 		return r, err
 	}
+	simulated := model.Typical()
+	simulated.Figures = nil // the measured run has none
 	r = Result{Summary: measured.Summary, Simulated: simulated.Summary, runs: []report.Run{measured.Run, simulated}}
 	if err := writeReport(c.Report, r.runs); err != nil {
 		return r, err

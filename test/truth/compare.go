@@ -11,16 +11,22 @@ import (
 	"github.com/wholescale/wholescale/simulator/report"
 )
 
-// Row is one figure of both runs.
+// Row is one figure of a real run and of the model's.
 type Row struct {
-	Figure    string  `json:"figure"`
-	Measured  float64 `json:"measured"`
+	Figure   string  `json:"figure"`
+	Measured float64 `json:"measured"`
+	// Simulated is the median of the model's runs, Low and High are their first and last decile.
 	Simulated float64 `json:"simulated"`
-	// ErrorPercent is of the measured one; 0 when both are 0.
+	Low       float64 `json:"low"`
+	High      float64 `json:"high"`
+	// ErrorPercent is of the median, in shares of the measured one; 0 when both are 0.
 	ErrorPercent float64 `json:"errorPercent"`
 }
 
-// Comparison is a scenario's two runs.
+// Within says that the real run could have been one of the model's.
+func (r *Row) Within() bool { return r.Low <= r.Measured && r.Measured <= r.High }
+
+// Comparison is a scenario's real run beside those of the model.
 type Comparison struct {
 	Name string `json:"name"`
 	// Load is the machine's load average (1 min) when the real run began and ended: what ran beside it slows it down.
@@ -29,23 +35,29 @@ type Comparison struct {
 }
 
 // Compare puts the figures side by side. Waits are sums and quantiles over all requests, in milliseconds.
-func Compare(name string, m Measured, simulated report.Run) Comparison {
+func Compare(name string, m Measured, simulated Simulated) Comparison {
 	c := Comparison{Name: name}
-	add := func(figure string, a, b float64) {
-		e := 0.0
-		if a != b {
-			e = 100 * (b - a) / math.Max(math.Abs(a), 1e-9)
+	add := func(figure string, measured float64, of func(*report.Run) float64) {
+		values := make([]float64, len(simulated.Runs))
+		for i := range simulated.Runs {
+			values[i] = of(&simulated.Runs[i])
 		}
-		c.Rows = append(c.Rows, Row{figure, a, b, e})
+		slices.Sort(values)
+		last := len(values) - 1
+		row := Row{Figure: figure, Measured: measured, Simulated: values[last/2], Low: values[last/10], High: values[last-last/10]}
+		if row.Simulated != measured {
+			row.ErrorPercent = 100 * (row.Simulated - measured) / math.Max(math.Abs(measured), 1e-9)
+		}
+		c.Rows = append(c.Rows, row)
 	}
-	a, b := m.Summary, simulated.Summary
-	add("requests held", float64(a.HeldRequests), float64(b.HeldRequests))
-	add("waits, sum, s", m.Waited, simulated.Figures.WaitSeconds)
-	add("wait p99, ms", a.WaitMs.P99, b.WaitMs.P99)
-	add("pod-seconds", a.PodSeconds, b.PodSeconds)
-	add("node-seconds", a.NodeSeconds, b.NodeSeconds)
-	add("replicas, most", float64(a.ReplicasMax), float64(b.ReplicasMax))
-	add("nodes, most", float64(a.NodesMax), float64(b.NodesMax))
+	a := m.Summary
+	add("requests held", float64(a.HeldRequests), func(r *report.Run) float64 { return float64(r.Summary.HeldRequests) })
+	add("waits, sum, s", m.Waited, func(r *report.Run) float64 { return r.Figures.WaitSeconds })
+	add("wait p99, ms", a.WaitMs.P99, func(r *report.Run) float64 { return r.Summary.WaitMs.P99 })
+	add("pod-seconds", a.PodSeconds, func(r *report.Run) float64 { return r.Summary.PodSeconds })
+	add("node-seconds", a.NodeSeconds, func(r *report.Run) float64 { return r.Summary.NodeSeconds })
+	add("replicas, most", float64(a.ReplicasMax), func(r *report.Run) float64 { return float64(r.Summary.ReplicasMax) })
+	add("nodes, most", float64(a.NodesMax), func(r *report.Run) float64 { return float64(r.Summary.NodesMax) })
 	return c
 }
 
@@ -53,9 +65,13 @@ func Compare(name string, m Measured, simulated report.Run) Comparison {
 func Text(w io.Writer, c Comparison, t Times) error {
 	fmt.Fprintf(w, "%s (load %.1f to %.1f)\n", c.Name, c.Load[0], c.Load[1])
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "figure\tmeasured\tsimulated\terror\t")
+	fmt.Fprintln(table, "figure\tmeasured\tsimulated\tof ten, eight are\terror\t\t")
 	for _, r := range c.Rows {
-		fmt.Fprintf(table, "%s\t%.6g\t%.6g\t%+.1f %%\t\n", r.Figure, r.Measured, r.Simulated, r.ErrorPercent)
+		within := "beside it"
+		if r.Within() {
+			within = "within"
+		}
+		fmt.Fprintf(table, "%s\t%.5g\t%.5g\t%.5g to %.5g\t%+.1f %%\t%s\t\n", r.Figure, r.Measured, r.Simulated, r.Low, r.High, r.ErrorPercent, within)
 	}
 	if err := table.Flush(); err != nil {
 		return err

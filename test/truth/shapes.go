@@ -27,7 +27,8 @@ func Shapes() ([]Scenario, error) {
 		{"steady", poisson(1, span{0, 60 * time.Second}, 12)},
 		{"burst", slices.Concat(burst(0, 40), burst(35*time.Second, 60))},
 		{"on-off", slices.Concat(
-			poisson(2, span{0, 10 * time.Second}, 15), poisson(3, span{22 * time.Second, 32 * time.Second}, 15), poisson(4, span{50 * time.Second, 60 * time.Second}, 15),
+			// One pause well within the stable window, one after which all is gone: at the edge of either, chance alone decides.
+			poisson(2, span{0, 10 * time.Second}, 15), poisson(3, span{17 * time.Second, 27 * time.Second}, 15), poisson(4, span{60 * time.Second, 70 * time.Second}, 15),
 		)},
 		{"llm", trace.Slice(llm, 10*time.Minute, 60*time.Second)},
 	} {

@@ -17,14 +17,37 @@ import (
 	"github.com/wholescale/wholescale/simulator/trace"
 )
 
+// chances is how many runs of the model stand beside a real one. A real run is one of many that could have been: when within
+// a second gateway and controller tick decides whether a replica more is wanted, and that whether there is a node more.
+const chances = 41
+
+// Simulated are the model's runs beside a real one, which differ in their seed alone.
+type Simulated struct{ Runs []report.Run }
+
 // Simulate replays the requests as they were sent, with the delays and service times that were measured.
-func Simulate(c *Scenario, m Measured) (report.Run, error) {
+func Simulate(c *Scenario, m Measured) (s Simulated, err error) {
 	config, err := c.config(&m)
 	if err != nil {
-		return report.Run{}, err
+		return s, err
 	}
-	r, err := simulator.Run(config)
-	return r.Run, err
+	for seed := range uint64(chances) {
+		config.Seed = seed + 1
+		r, err := simulator.Run(config)
+		if err != nil {
+			return s, err
+		}
+		s.Runs = append(s.Runs, r.Run)
+	}
+	return s, nil
+}
+
+// Typical is the run in the middle of all by what was there.
+func (s Simulated) Typical() report.Run {
+	runs := slices.Clone(s.Runs)
+	slices.SortStableFunc(runs, func(a, b report.Run) int {
+		return cmp.Compare(a.Summary.PodSeconds+a.Summary.NodeSeconds, b.Summary.PodSeconds+b.Summary.NodeSeconds)
+	})
+	return runs[len(runs)/2]
 }
 
 // config is the model of the scenario. What a real controller is not told before it learns it, the model is not told.
