@@ -21,6 +21,7 @@ type pod struct {
 	readyAt   time.Duration
 	idleSince time.Duration
 	refused   time.Duration // since when the scheduler has no node for it; 0 before it tried
+	parked    bool          // it is tried again when there is more room
 	made      bool          // the controller manager has created it
 	ready     bool
 	serving   bool // ready, and the gateway's probe has passed
@@ -140,9 +141,7 @@ func (s *simulation) removePod(p *pod) {
 		if len(p.node.pods) == 0 {
 			p.node.emptySince = s.now
 		}
-		if len(s.waiting) > 0 {
-			s.schedule()
-		}
+		s.wake()
 	}
 	s.decider.heard(happening{what: worldChanged, workload: w})
 }
@@ -182,7 +181,18 @@ func (s *simulation) evict(p *pod) {
 	}
 }
 
-// schedule binds each waiting pod to the ready node with the most free CPU that holds it, the first of equals.
+// wake lets the scheduler try again what had no room: there is more.
+func (s *simulation) wake() {
+	for _, p := range s.waiting {
+		p.parked = false
+	}
+	if len(s.waiting) > 0 {
+		s.schedule()
+	}
+}
+
+// schedule binds each waiting pod that is to be tried to the ready node with the most free CPU that holds it, the first of
+// equals. As with the real scheduler, a new pod is tried at once, and may go before those that have been refused.
 func (s *simulation) schedule() {
 	if _, down := until(s.ControlPlane.APIDown, s.now); down {
 		return // when it is back
@@ -193,7 +203,7 @@ func (s *simulation) schedule() {
 		if p.leaving || p.gone {
 			continue
 		}
-		if p.w == hopeless {
+		if p.parked || p.w == hopeless {
 			kept = append(kept, p)
 			continue
 		}
@@ -207,6 +217,7 @@ func (s *simulation) schedule() {
 	clear(s.waiting[len(kept):])
 	s.waiting = kept
 	for _, p := range kept {
+		p.parked = true
 		if p.refused == 0 {
 			p.refused = s.now
 			s.decider.heard(happening{what: podRefused, pod: p})

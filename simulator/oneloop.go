@@ -242,7 +242,7 @@ func (l *oneLoop) drain(d autoscaler.Drain) {
 	case autoscaler.Cordon:
 		s.after(s.way(&s.Delays.Write, "write"), func() { n.draining = true; l.again() })
 	case autoscaler.Uncordon:
-		s.after(s.way(&s.Delays.Write, "write"), func() { n.draining = false; s.schedule(); l.again() })
+		s.after(s.way(&s.Delays.Write, "write"), func() { n.draining = false; s.wake(); l.again() })
 	case autoscaler.Evict:
 		s.after(s.way(&s.Delays.Write, "write"), func() {
 			for _, id := range d.Evict {

@@ -65,7 +65,7 @@ func (s *simulation) comeBack() {
 	}
 	for _, v := range s.ControlPlane.APIDown {
 		s.at(v.Until, func() {
-			s.schedule()
+			s.wake()
 			s.decider.heard(happening{what: worldChanged})
 		})
 	}

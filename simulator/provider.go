@@ -176,7 +176,7 @@ func (s *simulation) join(n *node) {
 	n.ready, n.joined, n.emptySince = true, s.now, s.now
 	s.decider.heard(happening{what: nodeJoined, pool: n.pool, took: s.now - n.ordered})
 	s.result.joined(s.now - n.ordered)
-	s.after(s.chance(&s.Delays.Bind, n.id, "schedule"), func() { s.schedule() })
+	s.after(s.chance(&s.Delays.Bind, n.id, "schedule"), s.wake)
 }
 
 // reclaim is a spot machine that is taken away with what is on it.

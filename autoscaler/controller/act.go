@@ -161,7 +161,7 @@ func (a *actor) order(pic *picture, o autoscaler.Order, from origin) {
 			return a.refused(change, err)
 		}
 		a.pools.acknowledged(change.Pool, stands, change.Instances)
-		a.journal.add(action{Kind: "order", Subject: string(o.Pool), From: o.From, To: o.To, Rule: o.Why[0].Rule.String(), Cause: from.cause, Observed: from.at, Planned: planned, Done: now})
+		a.journal.add(action{Kind: "order", Subject: string(o.Pool), From: o.From, To: o.To, Ended: len(o.Delete), Rule: o.Why[0].Rule.String(), Cause: from.cause, Observed: from.at, Planned: planned, Done: now})
 		a.tell.ordered(object, o)
 		for _, id := range o.Delete {
 			if name, ok := pic.nodeName[id]; ok {

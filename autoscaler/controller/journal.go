@@ -19,6 +19,7 @@ type action struct {
 	Subject  string    `json:"subject"`
 	From     int       `json:"from"`
 	To       int       `json:"to"`
+	Ended    int       `json:"ended,omitempty"` // instances that an order ended by name
 	Rule     string    `json:"rule"`
 	Cause    string    `json:"cause"` // of the plan: queue, change or tick
 	Observed time.Time `json:"observed"`

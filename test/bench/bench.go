@@ -120,6 +120,7 @@ type action struct {
 	Subject  string    `json:"subject"`
 	From     int       `json:"from"`
 	To       int       `json:"to"`
+	Ended    int       `json:"ended"` // instances that an order ended by name
 	Cause    string    `json:"cause"`
 	Observed time.Time `json:"observed"`
 	Planned  time.Time `json:"planned"`
@@ -232,24 +233,37 @@ func (t *Target) Latencies(ctx context.Context, since time.Time) (scale, buy []t
 	return scale, buy, nil
 }
 
-// Joins are the times from the acknowledged order of a machine to a ready node, the first ordered with the first ready.
+// Joins are the times from the acknowledged order of a machine to a ready node, in the order in which they were ordered.
 func (t *Target) Joins(ctx context.Context, since time.Time, ready []time.Time) ([]time.Duration, error) {
 	j, err := t.journals(ctx, since)
 	if err != nil {
 		return nil, err
 	}
-	var ordered []time.Time
-	for _, a := range j.actions {
-		for n := a.From; a.Kind == "order" && n < a.To; n++ {
-			ordered = append(ordered, a.Done)
+	return joins(j.actions, ready), nil
+}
+
+// joins takes the first ordered with the first ready. What a smaller target ends without a name was ordered last and has
+// not joined.
+func joins(actions []action, ready []time.Time) (list []time.Duration) {
+	orders := slices.DeleteFunc(slices.Clone(actions), func(a action) bool { return a.Kind != "order" })
+	slices.SortStableFunc(orders, func(a, b action) int { return a.Done.Compare(b.Done) })
+	var pending []time.Time
+	for _, at := range slices.SortedFunc(slices.Values(ready), time.Time.Compare) {
+		for len(orders) > 0 && orders[0].Done.Before(at) {
+			o := orders[0]
+			orders = orders[1:]
+			for range o.To - o.From {
+				pending = append(pending, o.Done)
+			}
+			cancelled := max(0, o.From-o.To-o.Ended)
+			pending = pending[:max(0, len(pending)-cancelled)]
+		}
+		if len(pending) > 0 {
+			list = append(list, at.Sub(pending[0]))
+			pending = pending[1:]
 		}
 	}
-	slices.SortFunc(ready, time.Time.Compare)
-	var joins []time.Duration
-	for i := range min(len(ordered), len(ready)) {
-		joins = append(joins, ready[i].Sub(ordered[i]))
-	}
-	return joins, nil
+	return list
 }
 
 // firstScale and firstOrder are the first growths that a journal tells of.
