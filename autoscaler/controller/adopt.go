@@ -162,10 +162,20 @@ func policyOf(s *v1alpha1.PodAutoscalerSpec) autoscaler.Policy {
 	if s.Replicas.Initial != nil {
 		p.Initial = int(*s.Replicas.Initial)
 	}
-	p.PanicWindow = max(time.Second, time.Duration(float64(p.StableWindow)**s.Windows.PanicPercentage/100).Truncate(time.Second))
+	p.PanicWindow = max(leastPanic(s.Policy), time.Duration(float64(p.StableWindow)**s.Windows.PanicPercentage/100).Truncate(time.Second))
 	p.Target = math.Max(leastTarget, p.Total*float64(s.Concurrency.Utilization)/100)
 	p.Total = math.Max(p.Total, p.Target)
 	return p
+}
+
+// leastPanic is the shortest panic window. Averages keep a bucket for each second, so that one of a single second is empty
+// for a plan that comes before that second's report: whether anything is ever in panic then hangs on the moments at which gateway
+// and controller began. Knative has that too, and KPA is Knative exactly.
+func leastPanic(policy v1alpha1.PolicyName) time.Duration {
+	if policy == v1alpha1.PolicyKPA {
+		return autoscaler.Tick
+	}
+	return 2 * autoscaler.Tick
 }
 
 // floorsAt are the floors that hold at now or begin next.

@@ -70,6 +70,18 @@ func TestSiblingsSayTheRest(t *testing.T) {
 	}
 }
 
+func TestThePanicWindowHoldsMoreThanOneReport(t *testing.T) {
+	for _, c := range []struct {
+		window, policy string
+		want           time.Duration
+	}{{"10s", "wholescale", 2 * time.Second}, {"6s", "wholescale", 2 * time.Second}, {"40s", "wholescale", 4 * time.Second}, {"10s", "kpa", time.Second}} {
+		a := theOne(t, newWorld(), deployment("window "+c.window, "policy "+c.policy))
+		if a.policy.PanicWindow != c.want {
+			t.Errorf("%+v: %s", c, a.policy.PanicWindow)
+		}
+	}
+}
+
 func TestASettingThatCannotBeReadStopsThatWorkloadAlone(t *testing.T) {
 	for sibling, says := range map[string]string{
 		"target many":         "it must be a number above 0",
