@@ -242,21 +242,25 @@ func (t *Target) Joins(ctx context.Context, since time.Time, ready []time.Time) 
 	return joins(j.actions, ready), nil
 }
 
-// joins takes the first ordered with the first ready. What a smaller target ends without a name was ordered last and has
-// not joined.
+// joins takes the first ordered with the first ready. Targets are absolute: what one adds is what it is above the one before it,
+// whatever was known of that when it was planned. What a smaller one ends without a name was ordered last and has not joined.
 func joins(actions []action, ready []time.Time) (list []time.Duration) {
 	orders := slices.DeleteFunc(slices.Clone(actions), func(a action) bool { return a.Kind != "order" })
 	slices.SortStableFunc(orders, func(a, b action) int { return a.Done.Compare(b.Done) })
 	var pending []time.Time
+	target := 0
+	if len(orders) > 0 {
+		target = orders[0].From
+	}
 	for _, at := range slices.SortedFunc(slices.Values(ready), time.Time.Compare) {
 		for len(orders) > 0 && orders[0].Done.Before(at) {
 			o := orders[0]
 			orders = orders[1:]
-			for range o.To - o.From {
+			for range o.To - target {
 				pending = append(pending, o.Done)
 			}
-			cancelled := max(0, o.From-o.To-o.Ended)
-			pending = pending[:max(0, len(pending)-cancelled)]
+			cancelled := max(0, target-o.To-o.Ended)
+			pending, target = pending[:max(0, len(pending)-cancelled)], o.To
 		}
 		if len(pending) > 0 {
 			list = append(list, at.Sub(pending[0]))
