@@ -17,9 +17,11 @@ type demandMemory struct {
 	service                float64 // seconds, of ended requests
 	ended                  float64
 	idleSince, heldAt      time.Time
-	gaps                   learn.Gaps
-	knee                   *learn.Knee // made when it is asked for
-	ready                  int         // pods, by the last State
+	// busyUntil is the end of the last interval in which there were requests.
+	busyUntil time.Time
+	gaps      learn.Gaps
+	knee      *learn.Knee // made when it is asked for
+	ready     int         // pods, by the last State
 }
 
 func (m *Memory) demand(id WorkloadID) *demandMemory {
@@ -39,6 +41,9 @@ func (w *demandMemory) observe(at time.Time, l *Load, interval time.Duration, ga
 		w.service, w.ended = w.service/2, w.ended/2
 	}
 	w.learn(l, interval, gateways)
+	if l.Arrivals > 0 || l.Ended > 0 || l.Concurrency > 0 || l.Queued > 0 || len(l.Pods) > 0 {
+		w.busy(at, interval)
+	}
 	from := at.Add(-interval)
 	if oldest := at.Add(-w.stable.Length()); from.Before(oldest) {
 		from = oldest
@@ -116,17 +121,35 @@ func (m *Memory) demandOf(now time.Time, w *Workload, load Load, stale bool) Dem
 		mem.heldAt = now
 	}
 	d.HeldAt = mem.heldAt
-	switch busy := d.Queued+d.InFlight > 0; {
-	case busy && !mem.idleSince.IsZero():
-		mem.gaps.Add(now.Sub(mem.idleSince))
-		mem.idleSince = time.Time{}
-	case busy, stale:
-		mem.idleSince = time.Time{}
-	case mem.idleSince.IsZero():
-		mem.idleSince = now
-	}
+	mem.idle(now, d.Queued+d.InFlight > 0, stale)
 	d.IdleSince, d.Gaps = mem.idleSince, mem.gaps
 	return d
+}
+
+// busy takes in that there were requests in an interval, and learns for how long there were none before it. Requests may come
+// and end between two reports: that none is in flight at the moment of one says nothing.
+func (w *demandMemory) busy(at time.Time, interval time.Duration) {
+	if !w.busyUntil.IsZero() {
+		w.gaps.Add(at.Add(-interval).Sub(w.busyUntil))
+	}
+	if at.After(w.busyUntil) {
+		w.busyUntil = at
+	}
+	w.idleSince = time.Time{}
+}
+
+// idle keeps since when there is nothing to do. A time without reports is not known to be one.
+func (w *demandMemory) idle(now time.Time, busy, stale bool) {
+	switch {
+	case stale:
+		w.idleSince, w.busyUntil = time.Time{}, time.Time{}
+	case busy:
+		w.idleSince = time.Time{}
+	case w.idleSince.IsZero() && w.busyUntil.IsZero():
+		w.idleSince = now
+	case w.idleSince.IsZero():
+		w.idleSince = w.busyUntil
+	}
 }
 
 func resize(w **window.Average, length time.Duration) {

@@ -41,14 +41,33 @@ func TestGapsAreBetweenTheLastRequestAndTheNext(t *testing.T) {
 		demandAt(m, n)
 	}
 	d := demandAt(m, 200)
-	if got := d.Gaps.Count(); got != 5 {
-		t.Errorf("%d gaps were learned, want 5", got)
+	if got := d.Gaps.Count(); got != 4 {
+		t.Errorf("%d gaps were learned, want 4: before the first request nothing is known", got)
 	}
 	if keep := d.Gaps.Keep(time.Hour); keep < 39*time.Second || keep > 64*time.Second {
 		t.Errorf("kept for %v: all gaps are of 39 s", keep)
 	}
 	if !d.HeldAt.Equal(second(200)) {
 		t.Errorf("held at %v", d.HeldAt)
+	}
+}
+
+// TestShortRequestsAreNoIdleTime: of requests that are over before each report, none is ever seen in flight.
+func TestShortRequestsAreNoIdleTime(t *testing.T) {
+	m := autoscaler.NewMemory()
+	for n := 1.0; n <= 120; n++ {
+		report(m, n, autoscaler.Load{Concurrency: 0.05, Arrivals: 10, Ended: 10, Service: 50 * time.Millisecond})
+		if d := demandAt(m, n+0.5); n > 1 && d.IdleSince.Before(second(n)) && !d.IdleSince.IsZero() || d.Gaps.Count() > 0 {
+			t.Fatalf("at %v: idle since %v, %d gaps", n, d.IdleSince, d.Gaps.Count())
+		}
+	}
+	for n := 121.0; n <= 160; n++ {
+		report(m, n, autoscaler.Load{})
+		demandAt(m, n)
+	}
+	report(m, 161, autoscaler.Load{Concurrency: 0.05, Arrivals: 1, Ended: 1})
+	if d := demandAt(m, 161); d.Gaps.Count() != 1 || !d.IdleSince.Equal(second(161)) {
+		t.Errorf("idle since %v, %d gaps: 40 s without requests is one", d.IdleSince, d.Gaps.Count())
 	}
 }
 

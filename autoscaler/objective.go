@@ -47,12 +47,14 @@ func (z *sizer) queued() {
 }
 
 // perPod is the requests that one pod takes at a time.
-func (z *sizer) perPod() float64 {
-	if n := z.w.Policy.Slots; n > 0 {
-		return math.Min(z.w.Policy.Total, float64(n))
+func (p *Policy) perPod() float64 {
+	if p.Slots > 0 {
+		return math.Min(p.Total, float64(p.Slots))
 	}
-	return z.w.Policy.Total
+	return p.Total
 }
+
+func (z *sizer) perPod() float64 { return z.w.Policy.perPod() }
 
 // backlog bounds growth while requests are held. What is held while replicas start is a backlog, to be worked off once,
 // and not a demand that lasts: counting it as one doubles the replicas for as long as they start (knative/serving#13284).
@@ -131,7 +133,7 @@ func (z *sizer) stock() {
 	if horizon <= 0 {
 		return // who may wait for as long as a replica starts needs none ahead
 	}
-	o := z.outlook(min(horizon, p.StableWindow).Seconds())
+	o := outlook(p, d, z.s.Now, min(horizon, p.StableWindow).Seconds())
 	demand := o.Quantile(q)
 	if most := math.Ceil(p.UpRate * math.Max(1, float64(z.ready))); demand > most*z.perPod() {
 		demand = most * z.perPod()
@@ -159,9 +161,8 @@ func (z *sizer) settle() {
 // outlook is demand a while ahead. After requests were held, the averages have their waiting in them, which is no demand:
 // then it is what the rate of arrivals keeps busy, which for Poisson arrivals is Poisson too, whatever the service times are
 // (M/G/infinity; Tijms, A First Course in Stochastic Models, 2003, 1.1.3). Without a known service time it is nothing.
-func (z *sizer) outlook(ahead float64) predictors.Outlook {
-	d, p := &z.w.Demand, &z.w.Policy
-	if !d.HeldAt.IsZero() && z.s.Now.Before(d.HeldAt.Add(p.StableWindow)) {
+func outlook(p *Policy, d *Demand, now time.Time, ahead float64) predictors.Outlook {
+	if !d.HeldAt.IsZero() && now.Before(d.HeldAt.Add(p.StableWindow)) {
 		busy := d.Rate * d.Service.Seconds()
 		return predictors.Outlook{Mean: busy, Deviation: math.Sqrt(busy)}
 	}
@@ -185,13 +186,19 @@ func (z *sizer) keepIdle() (time.Duration, bool) {
 	if !ok || p.Name == KPA || z.w.Demand.Gaps.Count() < gapsNeeded {
 		return 0, false
 	}
+	return keepFor(z.w, q), true
+}
+
+// keepFor is keepIdle for a quantile.
+func keepFor(w *Workload, q float64) time.Duration {
+	p := &w.Policy
 	// A cold start makes somebody wait for the lead time; in seconds of keeping a pod that is worth:
-	cold := math.Max(0, (z.w.Start-p.Objective.Wait).Seconds()) * q / (1 - q) // of an idle slot
+	cold := math.Max(0, (w.Start-p.Objective.Wait).Seconds()) * q / (1 - q) // of an idle slot
 	if p.Objective.Price > 0 {
-		cold /= z.perPod()
+		cold /= p.perPod()
 	}
-	keep := z.w.Demand.Gaps.Keep(time.Duration(math.Min(cold, 1e6) * float64(time.Second)))
-	return min(max(keep, p.PanicWindow), keepMost), true
+	keep := w.Demand.Gaps.Keep(time.Duration(math.Min(cold, 1e6) * float64(time.Second)))
+	return min(max(keep, p.PanicWindow), keepMost)
 }
 
 // podPrice is what a replica costs a second on the machine where it costs least; 0 when no price is known.

@@ -8,7 +8,7 @@ import (
 func replicas(s *State, v *view) ([]Scale, []WorkloadMemo) {
 	scales := make([]Scale, len(s.Workloads))
 	memos := make([]WorkloadMemo, len(s.Workloads))
-	z := sizer{s: s, v: v, pages: &pages{}} // one for all: most of it is room for reasons
+	z := sizer{s: s, v: v, pages: &pages{size: min(pageReasons, reasonsEach*len(s.Workloads))}} // one for all: most of it is room for reasons
 	k := 0
 	for i := range s.Workloads {
 		w := &s.Workloads[i]
@@ -43,16 +43,19 @@ type sizer struct {
 }
 
 // pages are room for the reasons of many workloads, taken a page at a time.
-type pages struct{ left []Reason }
+type pages struct {
+	size int
+	left []Reason
+}
 
-// pageReasons is how many reasons a page holds.
-const pageReasons = 4096
+// A page holds as many reasons as all workloads usually have, but no more than pageReasons.
+const pageReasons, reasonsEach = 4096, 4
 
 // write puts a wish's reasons on a page.
 func (p *pages) write(w *wish) []Reason {
 	need := w.rules + len(w.lost)
 	if len(p.left) < need {
-		p.left = make([]Reason, max(pageReasons, need))
+		p.left = make([]Reason, max(p.size, need))
 	}
 	list := w.reasons(p.left[:0:need])
 	p.left = p.left[need:]

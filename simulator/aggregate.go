@@ -230,9 +230,6 @@ func (s *simulation) flow(w *workload, d time.Duration) {
 	w.service += time.Duration(float64(int(served)) * f.service * float64(time.Second))
 	if concurrency > 0 {
 		s.lastBusy, w.focus.lastBusy = s.now, s.now
-		if concurrency > w.Policy.Target {
-			w.focus.over = s.now
-		}
 		s.touch(w)
 	}
 	if w.backlog > 0 {

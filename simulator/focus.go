@@ -24,10 +24,9 @@ import (
 // focus is what the one loop knows of a workload.
 type focus struct {
 	awake, marked bool
-	// told is whether the last report had requests of it. seenBusy is whether the last plan about it saw requests; lastBusy when it last had any; over when it last had more
-	// than one replica's target.
-	told, seenBusy bool
-	lastBusy, over time.Duration
+	// told is whether the last report had requests of it; lastBusy when it last had any.
+	told     bool
+	lastBusy time.Duration
 	// plan is the number of the last plan that was about it.
 	plan int
 }
@@ -45,10 +44,10 @@ func (l *oneLoop) mark(w *workload) {
 	}
 }
 
-// simple says that a workload's rules are those that focus knows: nothing ahead of demand, no other signal, no delay.
+// simple says that a workload's rules are those that focus knows: no other signal, no floor, no delay.
 func (w *workload) simple() bool {
 	p := &w.Policy
-	return p.Objective == (autoscaler.Objective{}) && p.RateTarget == 0 && len(w.Signals) == 0 && len(p.Floors) == 0 && w.Floors == nil &&
+	return p.Objective.Price == 0 && !p.Auto && p.RateTarget == 0 && len(w.Signals) == 0 && len(p.Floors) == 0 && w.Floors == nil &&
 		p.ScaleDownDelay == 0 && p.Ramp == (autoscaler.Ramp{}) && p.Activation <= 1 && p.Initial == 0 && p.Min <= 1
 }
 
@@ -76,23 +75,13 @@ func (l *oneLoop) freed(*workload) bool {
 
 // still says that a plan at now would leave a workload as it is.
 func (l *oneLoop) still(w *workload) bool {
-	p, now := &w.Policy, l.s.now
 	if !w.simple() || !w.settled() || w.replicas > 1 || w.replicas == 1 && w.pods[0].cost != 0 {
-		return false
-	}
-	if w.focus.told != w.focus.seenBusy {
-		return false // when it became idle, and for how long it was, is for Memory to know
-	}
-	if w.replicas == 0 {
-		return false // until it sleeps
-	}
-	if now-w.focus.over <= p.StableWindow+2*time.Second && w.focus.over > 0 {
 		return false
 	}
 	if m, ok := l.memos[w.ID]; !ok || !m.PanicSince.IsZero() {
 		return false
 	}
-	return w.focus.told || now < w.focus.lastBusy+p.StableWindow-2*time.Second
+	return w.replicas == 0 || l.memory.Steady(l.s.clock(), &w.Workload.Workload, w.focus.told)
 }
 
 // sleeps says that a workload may be left out until something happens to it.
@@ -140,7 +129,7 @@ func (l *oneLoop) choose(tick bool) {
 	}
 	l.marked = l.marked[:0]
 	for _, w := range l.chosen {
-		w.focus.seenBusy, w.focus.plan = w.focus.told, s.result.plans+1
+		w.focus.plan = s.result.plans + 1
 	}
 }
 

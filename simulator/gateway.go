@@ -62,9 +62,6 @@ func (w *workload) meter(now time.Duration) {
 	w.metered = now
 	if n > 0 {
 		w.focus.lastBusy = now
-		if n > w.Policy.Target {
-			w.focus.over = now
-		}
 	}
 }
 

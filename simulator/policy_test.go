@@ -152,18 +152,38 @@ func TestEachRequestHasOneOutcome(t *testing.T) {
 // TestFocusDecidesAlike holds plans that look at a few workloads to those that look at all. In one run a request that waits
 // a moment less may be a replica less, and a machine; over many runs there is no lean either way.
 func TestFocusDecidesAlike(t *testing.T) {
-	t.Run("few workloads", func(t *testing.T) { focusDecidesAlike(t, 12, 80, 0.01) })
-	t.Run("many workloads", func(t *testing.T) { focusDecidesAlike(t, 60, 400, 0.02) })
+	t.Run("few workloads", func(t *testing.T) {
+		focusDecidesAlike(t, alike{functions: 12, most: 80, pods: 0.005, nodes: 0.01, waits: 0.01})
+	})
+	t.Run("many workloads", func(t *testing.T) {
+		focusDecidesAlike(t, alike{functions: 60, most: 400, pods: 0.005, nodes: 0.01, waits: 0.02})
+	})
+	t.Run("an objective, few workloads", func(t *testing.T) { focusDecidesAlike(t, alike{300 * time.Millisecond, 12, 80, 0.02, 0.01, 0.01}) })
+	t.Run("an objective, many workloads", func(t *testing.T) { focusDecidesAlike(t, alike{300 * time.Millisecond, 60, 400, 0.02, 0.02, 0.04}) })
 }
 
-func focusDecidesAlike(t *testing.T, functions, most int, waits float64) {
+// alike is what runs are made of, and the shares by which they may be apart. With an objective they are further apart: a stock
+// that an average between two ticks would have raised is raised at the tick.
+type alike struct {
+	objective          time.Duration
+	functions, most    int
+	pods, nodes, waits float64
+}
+
+func focusDecidesAlike(t *testing.T, a alike) {
 	var few, all report.Figures
-	runs := uint64(3200 / most)
+	runs := uint64(3200 / a.most)
 	if testing.Short() {
 		runs = max(runs/4, 4)
 	}
 	for seed := range runs {
-		c := several(simulator.Wholescale, randomRequests(seed, functions, most))
+		c := several(simulator.Wholescale, randomRequests(seed, a.functions, a.most))
+		plain := c.New
+		c.New = func(function int, name string) simulator.Workload {
+			w := plain(function, name)
+			w.Policy.Objective.Wait = a.objective
+			return w
+		}
 		sum(t, &few, c)
 		c.PlanAll = true
 		sum(t, &all, c)
@@ -174,9 +194,9 @@ func focusDecidesAlike(t *testing.T, functions, most int, waits float64) {
 			t.Errorf("%s: %.4g with a few, %.4g with all", what, few, all)
 		}
 	}
-	near("pod-hours", few.PodHours, all.PodHours, 0.005)
-	near("node-hours", few.NodeHours, all.NodeHours, 0.01)
-	near("seconds waited", few.WaitSeconds, all.WaitSeconds, waits)
+	near("pod-hours", few.PodHours, all.PodHours, a.pods)
+	near("node-hours", few.NodeHours, all.NodeHours, a.nodes)
+	near("seconds waited", few.WaitSeconds, all.WaitSeconds, a.waits)
 }
 
 // sum runs a configuration, of which each request is answered, and adds what it came to.

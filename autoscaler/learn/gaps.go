@@ -37,8 +37,15 @@ func (g *Gaps) Count() int {
 	return n
 }
 
-// middle is the middle of bin i, in seconds, on its own scale.
-func middle(i int) float64 { return math.Exp2((float64(i) + 0.5) / 2) }
+// middle and end are those of each bin, in seconds, the middle on the bins' own scale.
+var middle, end = scale()
+
+func scale() (middle, end [gapBins]float64) {
+	for i := range gapBins {
+		middle[i], end[i] = math.Exp2((float64(i)+0.5)/2), math.Exp2(float64(i+1)/2)
+	}
+	return middle, end
+}
 
 // Keep is how long after the last request a replica should stay when a cold start costs as much as coldStart of keeping
 // it: the time that would have cost least over the gaps seen. It is ski rental with a known distribution (Karlin,
@@ -52,7 +59,7 @@ func (g *Gaps) Keep(coldStart time.Duration) time.Duration {
 			if g[k] == 0 {
 				continue // to stay longer than the last gap that was met is wasted
 			}
-			keep = math.Exp2(float64(k+1) / 2)
+			keep = end[k]
 		}
 		if cost := g.cost(keep, coldStart.Seconds()); cost < bestCost {
 			best, bestCost = keep, cost
@@ -64,9 +71,11 @@ func (g *Gaps) Keep(coldStart time.Duration) time.Duration {
 func (g *Gaps) cost(keep, coldStart float64) float64 {
 	sum := 0.0
 	for i, n := range g {
-		if m := middle(i); m <= keep {
-			sum += float64(n) * m
-		} else {
+		switch {
+		case n == 0:
+		case middle[i] <= keep:
+			sum += float64(n) * middle[i]
+		default:
 			sum += float64(n) * (keep + coldStart)
 		}
 	}

@@ -15,6 +15,7 @@ const keep = 64
 type Durations struct {
 	samples []time.Duration
 	next    int
+	sorted  []time.Duration // when it was asked for since the last sample
 }
 
 // Add takes one more sample; negative ones are ignored, as only a clock that stepped makes them.
@@ -22,6 +23,7 @@ func (d *Durations) Add(sample time.Duration) {
 	if sample < 0 {
 		return
 	}
+	d.sorted = d.sorted[:0]
 	if len(d.samples) < keep {
 		d.samples = append(d.samples, sample)
 		return
@@ -33,6 +35,15 @@ func (d *Durations) Add(sample time.Duration) {
 // Count is the number of samples that count now.
 func (d *Durations) Count() int { return len(d.samples) }
 
+// inOrder is the samples, rising; they are asked for far more often than there is a new one.
+func (d *Durations) inOrder() []time.Duration {
+	if len(d.sorted) == 0 {
+		d.sorted = append(d.sorted, d.samples...)
+		slices.Sort(d.sorted)
+	}
+	return d.sorted
+}
+
 // spreadOver is how many times tell a distribution, spreadFrom the samples without which it is not known.
 const spreadOver, spreadFrom = 10, 8
 
@@ -41,8 +52,7 @@ func (d *Durations) Spread() []time.Duration {
 	if d == nil || len(d.samples) < spreadFrom {
 		return nil
 	}
-	sorted := slices.Clone(d.samples)
-	slices.Sort(sorted)
+	sorted := d.inOrder()
 	times := make([]time.Duration, spreadOver)
 	for i := range times {
 		times[i] = sorted[(2*i+1)*len(sorted)/(2*spreadOver)]
@@ -55,8 +65,7 @@ func (d *Durations) Quantile(q float64, prior time.Duration) time.Duration {
 	if len(d.samples) == 0 {
 		return prior
 	}
-	sorted := slices.Clone(d.samples)
-	slices.Sort(sorted)
+	sorted := d.inOrder()
 	i := int(math.Ceil(q*float64(len(sorted)))) - 1
 	return sorted[min(max(i, 0), len(sorted)-1)]
 }
