@@ -17,8 +17,9 @@ type demandMemory struct {
 	service                float64 // seconds, of ended requests
 	ended                  float64
 	idleSince, heldAt      time.Time
-	// busyUntil is the end of the last interval in which there were requests.
+	// busyUntil is the end of the last interval in which there were requests; open that there still were some at its end.
 	busyUntil time.Time
+	open      bool
 	gaps      learn.Gaps
 	knee      *learn.Knee // made when it is asked for
 	ready     int         // pods, by the last State
@@ -41,9 +42,11 @@ func (w *demandMemory) observe(at time.Time, l *Load, interval time.Duration, ga
 		w.service, w.ended = w.service/2, w.ended/2
 	}
 	w.learn(l, interval, gateways)
-	if l.Arrivals > 0 || l.Ended > 0 || l.Concurrency > 0 || l.Queued > 0 || len(l.Pods) > 0 {
+	open := l.Queued > 0 || len(l.Pods) > 0
+	if w.open || open || l.Arrivals > 0 || l.Ended > 0 || l.Concurrency > 0 {
 		w.busy(at, interval)
 	}
+	w.open = open
 	from := at.Add(-interval)
 	if oldest := at.Add(-w.stable.Length()); from.Before(oldest) {
 		from = oldest

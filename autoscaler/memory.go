@@ -73,7 +73,7 @@ type Memory struct {
 
 type gatewayMemory struct {
 	at   time.Time
-	last []Load
+	last []Load // sorted by id
 }
 
 // NewMemory is a memory that has seen nothing.
@@ -96,6 +96,10 @@ func (m *Memory) Observe(o Observation) {
 	if o.Partial && m.gateways[o.Gateway] != nil {
 		m.observePart(o)
 		return
+	}
+	if byID := func(a, b Load) int { return cmp.Compare(a.ID, b.ID) }; !slices.IsSortedFunc(o.Workloads, byID) {
+		o.Workloads = slices.Clone(o.Workloads)
+		slices.SortStableFunc(o.Workloads, byID)
 	}
 	m.gateways[o.Gateway] = &gatewayMemory{at: o.At, last: o.Workloads}
 	named := make(map[WorkloadID]bool, len(o.Workloads))
@@ -147,10 +151,10 @@ func (m *Memory) State(now time.Time, c Cluster) State {
 	c.sort()
 	m.forget(now, &c)
 	stale := m.stale(now)
-	loads := m.loads()
+	loads := m.loads(c.Workloads)
 	for i := range c.Workloads {
 		w := &c.Workloads[i]
-		w.Demand = m.demandOf(now, w, loads[w.ID], stale)
+		w.Demand = m.demandOf(now, w, loads[i], stale)
 		w.Start = lead(m.starts[w.ID], cmp.Or(w.Start, defaultStart))
 	}
 	for i := range c.Pools {
@@ -161,7 +165,7 @@ func (m *Memory) State(now time.Time, c Cluster) State {
 	}
 	m.readyPods(&c)
 	dueNodes(&c)
-	m.podLoads(&c)
+	podLoads(&c, loads)
 	return State{Now: now, Workloads: c.Workloads, Pools: c.Pools, Groups: c.Groups, Nodes: c.Nodes, Pods: c.Pods, Daemons: c.Daemons,
 		Buffers: c.Buffers, Namespaces: c.Namespaces, PriceCap: c.PriceCap, Memo: m.memo}
 }
@@ -197,27 +201,37 @@ func dueNodes(c *Cluster) {
 	}
 }
 
-// loads adds up the gateways' last words by workload.
-func (m *Memory) loads() map[WorkloadID]Load {
-	sum := map[WorkloadID]Load{}
+// loads adds up the gateways' last words of each workload of a list that is sorted by id.
+func (m *Memory) loads(of []Workload) []Load {
+	sum := make([]Load, len(of))
 	for _, name := range slices.Sorted(maps.Keys(m.gateways)) {
-		for _, l := range m.gateways[name].last {
-			s := sum[l.ID]
-			s.Queued += l.Queued
-			s.Pods = append(s.Pods[:len(s.Pods):len(s.Pods)], l.Pods...)
-			sum[l.ID] = s
+		last := m.gateways[name].last
+		few := len(of)*8 < len(last)
+		for i := range of {
+			id := of[i].ID
+			if few {
+				at, _ := slices.BinarySearchFunc(last, id, func(l Load, id WorkloadID) int { return cmp.Compare(l.ID, id) })
+				last = last[at:]
+			}
+			for len(last) > 0 && last[0].ID < id {
+				last = last[1:]
+			}
+			for ; len(last) > 0 && last[0].ID == id; last = last[1:] {
+				s := &sum[i]
+				s.Queued += last[0].Queued
+				s.Pods = append(s.Pods[:len(s.Pods):len(s.Pods)], last[0].Pods...)
+			}
 		}
 	}
 	return sum
 }
 
-func (m *Memory) podLoads(c *Cluster) {
+// podLoads tells each pod what is in flight on it.
+func podLoads(c *Cluster, loads []Load) {
 	onPod := map[PodID]int{}
-	for _, g := range m.gateways {
-		for i := range g.last {
-			for _, p := range g.last[i].Pods {
-				onPod[p.ID] += p.InFlight
-			}
+	for i := range loads {
+		for _, p := range loads[i].Pods {
+			onPod[p.ID] += p.InFlight
 		}
 	}
 	if len(onPod) == 0 {
@@ -256,17 +270,30 @@ func (m *Memory) forget(now time.Time, c *Cluster) {
 	if c.Partial {
 		return
 	}
-	workload := func(id WorkloadID) bool {
-		_, ok := slices.BinarySearchFunc(c.Workloads, id, func(w Workload, id WorkloadID) int { return cmp.Compare(w.ID, id) })
-		return ok
-	}
-	maps.DeleteFunc(m.workloads, func(id WorkloadID, _ *demandMemory) bool { return !workload(id) })
-	maps.DeleteFunc(m.starts, func(id WorkloadID, _ *learn.Durations) bool { return !workload(id) })
+	forgetOthers(m.workloads, c.Workloads)
+	forgetOthers(m.starts, c.Workloads)
 	gone := func(id PoolID, _ *learn.Durations) bool {
 		return !slices.ContainsFunc(c.Pools, func(p Pool) bool { return p.ID == id })
 	}
 	maps.DeleteFunc(m.joins, gone)
 	maps.DeleteFunc(m.resumes, gone)
+}
+
+// forgetOthers keeps what is known of the workloads of a sorted list. Most often that is all there is.
+func forgetOthers[T any](known map[WorkloadID]T, list []Workload) {
+	there := 0
+	for i := range list {
+		if _, ok := known[list[i].ID]; ok {
+			there++
+		}
+	}
+	if there == len(known) {
+		return
+	}
+	maps.DeleteFunc(known, func(id WorkloadID, _ T) bool {
+		_, ok := slices.BinarySearchFunc(list, id, func(w Workload, id WorkloadID) int { return cmp.Compare(w.ID, id) })
+		return !ok
+	})
 }
 
 func (c *Cluster) sort() {
