@@ -129,6 +129,9 @@ func (c *checker) repelled(p, by *gathering) {
 // near: each pod that is placed has one beside it that all its terms ask for, or is the first of its own kind.
 func (c *checker) near(p *gathering, all []gathering) {
 	terms := p.rules.Near
+	if len(terms) == 0 {
+		return
+	}
 	wanted := func(o *gathering) bool {
 		return !slices.ContainsFunc(terms, func(t fit.Term) bool { return !c.about(&t, o.rules) })
 	}
