@@ -1,6 +1,10 @@
 package gateway
 
-import "time"
+import (
+	"time"
+
+	"github.com/wholescale/wholescale/api/wire"
+)
 
 // meter integrates a workload's concurrency (requests held plus in flight) over time. The clock is the caller's; a clock
 // that goes back adds nothing. Not for use by several goroutines at once.
@@ -18,6 +22,7 @@ type figures struct {
 	answered, failed uint64
 	serviceSum       time.Duration // pod time of the requests that ended
 	serviceCount     uint64
+	waits            [wire.WaitBins]uint64 // of those that got a slot
 }
 
 // interval is what a meter measured between two cuts.
@@ -42,6 +47,9 @@ func (m *meter) arrive(now time.Time) {
 	m.level++
 	m.figures.arrivals++
 }
+
+// served counts a request that has got a slot.
+func (m *meter) served(wait time.Duration) { m.figures.waits[wire.WaitBin(wait)]++ }
 
 // leave ends a request; service is its time on a pod, zero when it reached none.
 func (m *meter) leave(now time.Time, service time.Duration, answered bool) {

@@ -46,6 +46,7 @@ func (w *workload) report(since, now time.Time, firsts []*record) (*wire.Workloa
 		ServiceTimeCount: iv.serviceCount,
 		Answered:         iv.answered,
 		Failed:           iv.failed,
+		Waits:            waits(&iv.waits),
 	}
 	switch {
 	case out.Queued == 0:
@@ -66,6 +67,15 @@ func (w *workload) report(since, now time.Time, firsts []*record) (*wire.Workloa
 		w.hub.activeMu.Unlock()
 	}
 	return out, firsts
+}
+
+// waits leaves out the bins at the end that nothing is in.
+func waits(counts *[wire.WaitBins]uint64) []uint64 {
+	n := len(counts)
+	for n > 0 && counts[n-1] == 0 {
+		n--
+	}
+	return slices.Clone(counts[:n])
 }
 
 func sortByName(list []*workload) {

@@ -57,6 +57,7 @@ func (w *workload) arrive(rt *route, now time.Time) (*pod, *waiter, *refusal) {
 	}
 	if w.line.len() == 0 { // otherwise those who wait come first
 		if p := w.slots.take(); p != nil {
+			w.meter.served(0)
 			return p, nil, nil
 		}
 	}
@@ -121,6 +122,7 @@ func (w *workload) dispatch(now time.Time) {
 		wt.record.write(func(s *stages) {
 			s.Endpoint, s.Probed, s.Released, s.Pod = p.known.UnixNano(), p.probed.UnixNano(), now.UnixNano(), p.name
 		})
+		w.meter.served(now.Sub(wt.arrived))
 		if p.probed.After(wt.arrived) {
 			w.hub.counts.coldStage(stageHold, now.Sub(wt.arrived))
 		}

@@ -15,6 +15,7 @@ import (
 // +kubebuilder:printcolumn:name="Desired",type=integer,JSONPath=`.status.desiredReplicas`
 // +kubebuilder:printcolumn:name="Ready-pods",type=integer,JSONPath=`.status.readyReplicas`
 // +kubebuilder:printcolumn:name="Queued",type=integer,JSONPath=`.status.queued`
+// +kubebuilder:printcolumn:name="P99-wait",type=string,JSONPath=`.status.waitP99`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type PodAutoscaler struct {
@@ -512,6 +513,11 @@ type PodAutoscalerStatus struct {
 	// The requests held now.
 	// +optional
 	Queued *int32 `json:"queued,omitempty"`
+	// The time that 99 of 100 requests did not wait longer for a slot, over the last 5 to 10 minutes, rounded up to half octaves.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	WaitP99 *metav1.Duration `json:"waitP99,omitempty"`
 	// Why the replicas are what they are.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024

@@ -542,6 +542,11 @@ func (in *PodAutoscalerStatus) DeepCopyInto(out *PodAutoscalerStatus) {
 		*out = new(int32)
 		**out = **in
 	}
+	if in.WaitP99 != nil {
+		in, out := &in.WaitP99, &out.WaitP99
+		*out = new(v1.Duration)
+		**out = **in
+	}
 	if in.Requests != nil {
 		in, out := &in.Requests, &out.Requests
 		*out = new(Requests)

@@ -273,7 +273,10 @@ type WorkloadReport struct {
 	Answered uint64 `protobuf:"varint,9,opt,name=answered,proto3" json:"answered,omitempty"`
 	Failed   uint64 `protobuf:"varint,10,opt,name=failed,proto3" json:"failed,omitempty"`
 	// trace_parent is W3C's traceparent of the first request that is held now, where its way is traced; else empty.
-	TraceParent   string `protobuf:"bytes,11,opt,name=trace_parent,json=traceParent,proto3" json:"trace_parent,omitempty"`
+	TraceParent string `protobuf:"bytes,11,opt,name=trace_parent,json=traceParent,proto3" json:"trace_parent,omitempty"`
+	// waits counts the requests that got a slot in the interval by how long they waited for it: see WaitBin. What is left out at
+	// the end is 0.
+	Waits         []uint64 `protobuf:"varint,12,rep,packed,name=waits,proto3" json:"waits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -383,6 +386,13 @@ func (x *WorkloadReport) GetTraceParent() string {
 		return x.TraceParent
 	}
 	return ""
+}
+
+func (x *WorkloadReport) GetWaits() []uint64 {
+	if x != nil {
+		return x.Waits
+	}
+	return nil
 }
 
 type PodLoad struct {
@@ -1023,7 +1033,7 @@ const file_link_proto_rawDesc = "" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x125\n" +
 	"\binterval\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12@\n" +
-	"\tworkloads\x18\x04 \x03(\v2\".wholescale.wire.v1.WorkloadReportR\tworkloads\"\x9e\x03\n" +
+	"\tworkloads\x18\x04 \x03(\v2\".wholescale.wire.v1.WorkloadReportR\tworkloads\"\xb4\x03\n" +
 	"\x0eWorkloadReport\x12\x1a\n" +
 	"\bworkload\x18\x01 \x01(\tR\bworkload\x12 \n" +
 	"\vconcurrency\x18\x02 \x01(\x01R\vconcurrency\x12\x1a\n" +
@@ -1037,7 +1047,8 @@ const file_link_proto_rawDesc = "" +
 	"\banswered\x18\t \x01(\x04R\banswered\x12\x16\n" +
 	"\x06failed\x18\n" +
 	" \x01(\x04R\x06failed\x12!\n" +
-	"\ftrace_parent\x18\v \x01(\tR\vtraceParent\"8\n" +
+	"\ftrace_parent\x18\v \x01(\tR\vtraceParent\x12\x14\n" +
+	"\x05waits\x18\f \x03(\x04R\x05waits\"8\n" +
 	"\aPodLoad\x12\x10\n" +
 	"\x03pod\x18\x01 \x01(\tR\x03pod\x12\x1b\n" +
 	"\tin_flight\x18\x02 \x01(\rR\binFlight\"\t\n" +

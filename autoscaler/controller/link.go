@@ -33,6 +33,7 @@ type link struct {
 	traces  *traces
 	reports chan<- autoscaler.Observation
 	closed  <-chan struct{}
+	waits   waits
 
 	mu        sync.Mutex
 	streams   []*stream // sorted by gateway
@@ -116,6 +117,7 @@ func (l *link) receive(server wire.Link_ConnectServer, gateway string) error {
 			o.Goodbye = true
 		case m.GetReport() != nil:
 			l.traces.reported(m.GetReport())
+			l.waits.add(o.At, m.GetReport())
 			o.Interval, o.Workloads = m.GetReport().GetInterval().AsDuration(), loads(m.GetReport())
 		default:
 			return status.Error(codes.InvalidArgument, "a Report or Goodbye was expected")

@@ -195,7 +195,7 @@ func (p *process) govern(ctx context.Context, lead leadership) error {
 	defer stopEvents()
 	work := newTasks(ctx, lead.holds, func(key string, err error) { p.taskDone(m, key, err) })
 	defer work.wait()
-	tell := &teller{events: recorder, client: p.dynamic, tasks: work, sent: map[string]sentStatus{}, said: map[string]string{}, measures: p.measures}
+	tell := &teller{events: recorder, client: p.dynamic, tasks: work, sent: map[string]sentStatus{}, said: map[string]string{}, measures: p.measures, waits: &link.waits}
 	pools := newPools(c.Provider, c.Log, p.world.nudge)
 	l := &loop{
 		world: p.world, pools: pools, link: link, tell: tell, metrics: m, traces: link.traces, log: c.Log, reports: reports, decisions: p.decisions,

@@ -32,6 +32,7 @@ type teller struct {
 	said   map[string]string     // last Event by subject, so that each is said once
 	// measures know how far requests are from use.
 	measures *measures
+	waits    *waits
 }
 
 type sentStatus struct {
@@ -89,6 +90,11 @@ func (t *teller) report(pic *picture, s autoscaler.State, d autoscaler.Decision)
 			ready[s.Pods[i].Workload]++
 		}
 	}
+	ids := make(map[autoscaler.WorkloadID]bool, len(pic.adopted))
+	for i := range pic.adopted {
+		ids[pic.adopted[i].id] = true
+	}
+	t.waits.keep(ids)
 	for i := range pic.adopted {
 		a, w, scale := &pic.adopted[i], &s.Workloads[i], &d.Scales[i]
 		hold := holds[a.id]
@@ -99,6 +105,10 @@ func (t *teller) report(pic *picture, s autoscaler.State, d autoscaler.Decision)
 		status := a.object.Status.DeepCopy()
 		status.ObservedGeneration = a.object.Generation
 		status.DesiredReplicas, status.ReadyReplicas, status.Queued = ptr(scale.To), ptr(ready[a.id]), ptr(w.Demand.Queued)
+		status.WaitP99 = nil
+		if p99, known := t.waits.p99(s.Now, a.id); known {
+			status.WaitP99 = &metav1.Duration{Duration: p99}
+		}
 		status.Reason = scale.Why[0].Rule.String()
 		status.Requests = &v1alpha1.Requests{
 			CPU:    *resource.NewMilliQuantity(a.shape.Needs.CPU, resource.DecimalSI),

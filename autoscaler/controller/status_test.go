@@ -17,7 +17,7 @@ import (
 
 func telling() (*teller, func() []string) {
 	recorder := events.NewFakeRecorder(1000)
-	return &teller{events: recorder, sent: map[string]sentStatus{}, said: map[string]string{}}, func() (list []string) {
+	return &teller{events: recorder, sent: map[string]sentStatus{}, said: map[string]string{}, waits: &waits{}}, func() (list []string) {
 		for len(recorder.Events) > 0 {
 			list = append(list, <-recorder.Events)
 		}

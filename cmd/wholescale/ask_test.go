@@ -146,6 +146,21 @@ func TestEachCommandKeepsTheConvention(t *testing.T) {
 	}
 }
 
+func TestADryBenchPrintsWhatItWouldMake(t *testing.T) {
+	code, out, errs := call("bench", "step", "--dry-run", "--pool", "spare", "--image", "registry.example/subject")
+	if code != 0 || errs != "" {
+		t.Fatalf("exit %d, %q", code, errs)
+	}
+	for _, want := range []string{"kind: Namespace", "kind: NodePool", "kind: Deployment", "pool: spare", "image: registry.example/subject", "max: 8"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("there is no %q in\n%s", want, out)
+		}
+	}
+	if code, out, _ := call("bench", "from-zero", "--dry-run", "-o", "json"); code != 0 || !json.Valid([]byte(out)) {
+		t.Errorf("exit %d, %s", code, out)
+	}
+}
+
 // controller stands for one: what it answers by path.
 func controller(t *testing.T, answers map[string]http.HandlerFunc) string {
 	mux := http.NewServeMux()

@@ -19,6 +19,7 @@ import (
 // benchFlags say where to measure: on a devcluster of our own, or on the cluster of a kubeconfig.
 type benchFlags struct {
 	output, bin, kubeconfig, bootDelay string
+	dry                                bool
 	target                             bench.Target
 	options                            bench.Options
 }
@@ -53,6 +54,7 @@ func benchVariant(name, short string, run func(context.Context, bench.Target, be
 	flags.StringVar(&f.kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "measure on this cluster (default $KUBECONFIG); without, on a devcluster")
 	flags.StringVar(&f.target.URL, "url", "", "the gateway's URL, with --kubeconfig")
 	flags.StringVar(&f.target.Image, "image", "", "image of the workload, with --kubeconfig: it answers /?ms=N after N ms on port 8080")
+	flags.BoolVar(&f.dry, "dry-run", false, "print the objects that it would make, as YAML or JSON, and do nothing")
 	flags.StringVar(&f.target.Pool, "pool", "spot", "the provider's pool to buy from")
 	flags.StringVar(&f.target.Gateway, "gateway-admin", "", "the gateway's admin address, for its stages")
 	flags.StringVar(&f.target.Controller, "controller-admin", "", "the controller's admin address, for its stages")
@@ -73,6 +75,9 @@ func (f *benchFlags) measure(c *cobra.Command, run func(context.Context, bench.T
 	if f.options.Repeat < 1 || f.options.Burst < 0 {
 		return fmt.Errorf("%w: --repeat and --burst are at least 1", errUsage)
 	}
+	if f.dry {
+		return f.objects(c)
+	}
 	f.target.Progress = func(s string) { fmt.Fprintln(c.ErrOrStderr(), s) }
 	end, err := f.connect(c.Context())
 	if err != nil {
@@ -87,6 +92,23 @@ func (f *benchFlags) measure(c *cobra.Command, run func(context.Context, bench.T
 		return writeJSON(c.OutOrStdout(), result)
 	}
 	return bench.Text(c.OutOrStdout(), result)
+}
+
+// objects prints what would be made.
+func (f *benchFlags) objects(c *cobra.Command) error {
+	objects := f.target.Objects(f.options)
+	if f.output == "json" {
+		return writeJSON(c.OutOrStdout(), objects)
+	}
+	for _, o := range objects {
+		if _, err := fmt.Fprintln(c.OutOrStdout(), "---"); err != nil {
+			return fmt.Errorf("writing the objects: %w", err)
+		}
+		if err := writeObject(c.OutOrStdout(), "yaml", o); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // connect fills the target in; end ends what was started for it.

@@ -17,22 +17,35 @@ type Options struct {
 	Repeat int
 	// Cold takes the nodes away too before each repetition; otherwise one stays ready.
 	Cold bool
-	// Burst is how many requests step sends at once.
+	// Burst is how many requests step sends at once; 0 is of from-zero.
 	Burst int
+}
+
+// nodes are the bounds of the pool.
+func (o Options) nodes() (least, most int) {
+	switch {
+	case o.Burst > 0:
+		return 0, 8
+	case o.Cold:
+		return 0, 4
+	}
+	return 1, 4
 }
 
 // FromZero sends one request to a workload without pods, again and again, and splits its way into stages.
 func FromZero(ctx context.Context, t Target, o Options) (r Result, err error) {
 	r.Name = "from-zero, one node ready"
-	minNodes := 1
 	if o.Cold {
-		r.Name, minNodes = "from-zero, no node", 0
+		r.Name = "from-zero, no node"
 	}
-	seen, err := t.watch(ctx)
+	minNodes, _ := o.nodes()
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	seen, err := t.watch(watching)
 	if err != nil {
 		return r, err
 	}
-	remove, err := t.prepare(ctx, minNodes, 4)
+	remove, err := t.prepare(ctx, o)
 	if err != nil {
 		return r, err
 	}

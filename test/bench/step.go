@@ -17,11 +17,13 @@ const stepService = time.Second
 // Step sends a burst at once to a workload without pods in a pool without nodes, again and again.
 func Step(ctx context.Context, t Target, o Options) (r Result, err error) {
 	r.Name = fmt.Sprintf("step, %d requests at once", o.Burst)
-	seen, err := t.watch(ctx)
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	seen, err := t.watch(watching)
 	if err != nil {
 		return r, err
 	}
-	remove, err := t.prepare(ctx, 0, 8)
+	remove, err := t.prepare(ctx, o)
 	if err != nil {
 		return r, err
 	}

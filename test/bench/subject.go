@@ -34,7 +34,7 @@ const (
 
 // prepare makes the namespace, the pool and the workload, at no replicas. remove takes all of it away again; it works
 // with a context of its own, so that an interrupted benchmark leaves nothing behind.
-func (t *Target) prepare(ctx context.Context, minNodes, maxNodes int) (remove func() error, err error) {
+func (t *Target) prepare(ctx context.Context, o Options) (remove func() error, err error) {
 	remove = func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeWithin)
 		defer cancel()
@@ -45,17 +45,11 @@ func (t *Target) prepare(ctx context.Context, minNodes, maxNodes int) (remove fu
 			err = errors.Join(err, remove())
 		}
 	}()
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
-	if _, err := t.Client.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil {
+	if _, err := t.Client.CoreV1().Namespaces().Create(ctx, itsNamespace(), metav1.CreateOptions{}); err != nil {
 		return remove, fmt.Errorf("making namespace %s (left over from a run that died? delete it): %w", namespace, err)
 	}
-	pool := map[string]any{
-		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "NodePool", "metadata": map[string]any{"name": poolName},
-		"spec": map[string]any{
-			"provider": map[string]any{"pool": t.Pool}, "nodes": map[string]any{"min": int64(minNodes), "max": int64(maxNodes)}, "idleAfter": "1s",
-		},
-	}
-	if _, err := t.Dynamic.Resource(v1alpha1.NodePools).Create(ctx, &unstructured.Unstructured{Object: pool}, metav1.CreateOptions{}); err != nil {
+	pool := &unstructured.Unstructured{Object: t.pool(o.nodes())}
+	if _, err := t.Dynamic.Resource(v1alpha1.NodePools).Create(ctx, pool, metav1.CreateOptions{}); err != nil {
 		return remove, fmt.Errorf("making NodePool %s: %w", poolName, err)
 	}
 	for _, d := range []*appsv1.Deployment{t.deployment(), t.floor()} {
@@ -66,10 +60,30 @@ func (t *Target) prepare(ctx context.Context, minNodes, maxNodes int) (remove fu
 	return remove, nil
 }
 
+// Objects are what a benchmark makes, and removes again, in the order in which it makes them.
+func (t *Target) Objects(o Options) []any {
+	least, most := o.nodes()
+	return []any{itsNamespace(), t.pool(least, most), t.deployment(), t.floor()}
+}
+
+func itsNamespace() *corev1.Namespace {
+	return &corev1.Namespace{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+}
+
+func (t *Target) pool(least, most int) map[string]any {
+	return map[string]any{
+		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "NodePool", "metadata": map[string]any{"name": poolName},
+		"spec": map[string]any{
+			"provider": map[string]any{"pool": t.Pool}, "nodes": map[string]any{"min": int64(least), "max": int64(most)}, "idleAfter": "1s",
+		},
+	}
+}
+
 func (t *Target) deployment() *appsv1.Deployment {
 	labels, none := map[string]string{"app": workloadName}, int32(0)
 	grace := int64(5)
 	return &appsv1.Deployment{
+		TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: workloadName, Annotations: map[string]string{
 			v1alpha1.AnnotationAutoscale: "true", v1alpha1.AnnotationHost: host, v1alpha1.AnnotationLimit: fmt.Sprint(podSlots),
 			v1alpha1.AnnotationWindow: "6s",
