@@ -252,6 +252,7 @@ func TestFromZero(t *testing.T) {
 	}
 	c.routes(t, shop())
 	g.awaitReady(t)
+	heldFor, notHeld := uint64(0), uint64(0)
 	held := g.start(t.Context(), "/hello?a=1;b&c")
 	first := c.await(t, "one queued", queued(1))
 	if first.GetArrivals() != 1 || first.GetOldestWait() == nil {
@@ -272,6 +273,17 @@ func TestFromZero(t *testing.T) {
 		t.Errorf("second request: %+v", b)
 	}
 	checkStages(t, g)
+	c.await(t, "one that waited and one that did not", func(r *wire.WorkloadReport) bool {
+		waited := uint64(0)
+		for bin, n := range r.GetWaits() {
+			if bin > 0 {
+				waited += n
+			}
+		}
+		heldFor += waited
+		notHeld += append(r.GetWaits(), 0)[0]
+		return heldFor == 1 && notHeld == 1
+	})
 }
 
 func checkStages(t *testing.T, g *running) {
