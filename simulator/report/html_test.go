@@ -17,16 +17,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wholescale/wholescale/autoscaler"
-	"github.com/wholescale/wholescale/simulator"
 	"github.com/wholescale/wholescale/simulator/report"
-	"github.com/wholescale/wholescale/simulator/trace"
 )
 
-var (
-	rewrite = flag.Bool("rewrite", false, "write the golden files anew")
-	page    = flag.String("page", "", "write a page about simulated runs of the shipped trace to this file, to be looked at")
-)
+var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
 
 // short is a run that a person can follow.
 func short(name string) report.Run {
@@ -200,45 +194,5 @@ func TestHTMLWithoutSeries(t *testing.T) {
 	r.Series = nil
 	if p := render(t, "a", r); !strings.Contains(p, "wait p99") {
 		t.Error("no figures when there is no series")
-	}
-}
-
-// TestPage writes a page to look at: go test ./simulator/report -run TestPage -page /tmp/page.html
-func TestPage(t *testing.T) {
-	if *page == "" {
-		t.Skip("-page names no file")
-	}
-	all, err := trace.AzureLLMSample(trace.DefaultServiceModel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var runs []report.Run
-	for i, name := range []string{"slow machines", "quick machines"} {
-		r, err := simulator.Run(simulator.Config{
-			Workloads: []simulator.Workload{{
-				Workload: autoscaler.Workload{
-					ID: "demo/chat", Shape: autoscaler.Shape{Needs: autoscaler.Resources{CPU: 1000, Memory: 1 << 30, Pods: 1}},
-					Policy: autoscaler.Policy{
-						Name: autoscaler.Wholescale, Target: 2.8, Total: 4, Slots: 4, Max: 40, StableWindow: 10 * time.Second, PanicWindow: time.Second,
-						PanicThreshold: 2, UpRate: 1000, DownRate: 2,
-					},
-				},
-				PodStart: simulator.Delay{Mean: 500 * time.Millisecond, Deviation: 100 * time.Millisecond},
-			}},
-			Pools: []simulator.Pool{{
-				Pool: autoscaler.Pool{ID: "spot", Allocatable: autoscaler.Resources{CPU: 4000, Memory: 16 << 30, Pods: 20}, Max: 10, PricePerHour: 0.12, IdleAfter: 5 * time.Second},
-				Join: simulator.Delay{Mean: []time.Duration{8 * time.Second, 3 * time.Second}[i], Deviation: time.Second},
-			}},
-			Requests: trace.Slice(all, 5*time.Minute, 80*time.Second),
-			Seed:     uint64(i + 1),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Run.Name = name
-		runs = append(runs, r.Run)
-	}
-	if err := os.WriteFile(*page, []byte(render(t, "The shipped trace, 5:00 to 6:20", runs...)), 0o644); err != nil {
-		t.Fatal(err)
 	}
 }

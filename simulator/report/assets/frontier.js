@@ -44,7 +44,7 @@
     ];
     const axis = { stroke: () => colour("ink"), grid: { stroke: () => colour("grid"), width: 1 }, ticks: { stroke: () => colour("grid"), width: 1, size: 4 } };
     const most = spots.reduce((m, s) => Math.max(m, s.waited), 0);
-    return new uPlot({
+    const chart = new uPlot({
       width: width(), height,
       scales: {
         x: { time: false, range: () => [0, spots[spots.length - 1].money * 1.06 || 1] },
@@ -60,6 +60,8 @@
         }],
       },
     }, columns, picture);
+    chart.root.querySelector(".u-legend").setAttribute("aria-label", "The values at the cursor");
+    return chart;
   });
 
   let due = false;

@@ -130,6 +130,7 @@
       legend: { markers: { dash: (u, i) => (series[i] && series[i].dash ? "dashed" : "solid") } },
     }, tables.length > 1 ? uPlot.join(tables) : tables[0], picture);
 
+    chart.root.querySelector(".u-legend").setAttribute("aria-label", figure.title + ": the values at the cursor");
     picture.addEventListener("click", () => chart.cursor.idx != null && why(chart.data[0][chart.cursor.idx]));
     picture.addEventListener("keydown", (event) => {
       const at = chart.data[0];
