@@ -22,7 +22,7 @@ demo: build ## the whole loop on this machine, about two minutes (the first time
 	@$(BIN)/wholescale demo --bin $(BIN) --report out/demo.html
 
 .PHONY: test
-test: drift vet unit docs monitoring fuzz differential e2e ## all tests, as CI runs them
+test: drift vet unit docs monitoring image-check fuzz differential e2e ## all tests, as CI runs them
 
 .PHONY: vet
 vet: ## go vet and formatting
@@ -105,6 +105,17 @@ man: ## manual pages of all commands into out/man
 .PHONY: release-check
 release-check: ## build what is committed twice, the second time elsewhere and from nothing, and compare
 	deploy/release/check
+
+VERSION ?= 0.1.0
+
+.PHONY: image
+image: ## the image for amd64 and arm64 into out/image, an OCI layout; no container engine is needed
+	for arch in amd64 arm64; do GOOS=linux GOARCH=$$arch deploy/release/build out/release/$$arch || exit 1; done
+	cd deploy/image && go run . --goroot "$$(go env GOROOT)" --version $(VERSION) --to ../../out/image amd64=../../out/release/amd64 arm64=../../out/release/arm64
+
+.PHONY: image-check
+image-check: ## the image has what it should, twice the same, and its programs run from its own files
+	cd deploy/image && go vet . && go test ./...
 
 .PHONY: sbom
 sbom: ## CycloneDX lists of what is in each program, into out/sbom

@@ -71,6 +71,7 @@ func Run(ctx context.Context, c Config) (r Result, err error) {
 	if err := what.Subject(ctx, s); err != nil {
 		return r, err
 	}
+	say("to see the loop at work while it runs: " + s.Live)
 	say(fmt.Sprintf("a Deployment at 0 replicas with one annotation, a NodePool at 0 nodes; now %d requests of the Azure LLM trace in %s", len(requests), c.For))
 	live := &table{w: c.Progress, terminal: c.Terminal}
 	measured, err := truth.Measure(ctx, s, what, live.show)
