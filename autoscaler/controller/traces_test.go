@@ -96,7 +96,7 @@ func TestOneTraceFromAHeldRequestToItsNode(t *testing.T) {
 }
 
 func TestWithoutACollectorNothingIsTraced(t *testing.T) {
-	var tr *traces = newTraces(nil)
+	tr := newTraces(nil)
 	tr.reported(&wire.Report{})
 	tr.decided(&autoscaler.State{}, &autoscaler.Decision{}, time.Now())
 	tr.ordered(autoscaler.Order{To: 1}, time.Now(), time.Now(), nil)

@@ -86,7 +86,7 @@ func Open(t *testing.T, url string) *Page {
 		}
 		return ""
 	})
-	conn, _, err := websocket.Dial(ctx, address, nil)
+	conn, _, err := websocket.Dial(ctx, address, nil) //nolint:bodyclose // the library closes it
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,9 @@ func TestMissingRequestsAreDefaultedAndShown(t *testing.T) {
 		t.Errorf("a request for it was answered %d %q (%v)", status, body, err)
 	}
 	// It waited for a machine and a pod, which the status tells.
-	w.untilAutoscaler("one", func(s v1alpha1.PodAutoscalerStatus) bool { return s.WaitP99 != nil && s.WaitP99.Duration > 100*time.Millisecond })
+	w.untilAutoscaler("one", func(s v1alpha1.PodAutoscalerStatus) bool {
+		return s.WaitP99 != nil && s.WaitP99.Duration > 100*time.Millisecond
+	})
 }
 
 // The gateway is killed, so that its reports stop: what runs stays, as nobody knows whether it is needed.

@@ -35,6 +35,6 @@ const (
 )
 
 // Pools are the machines of the scenario, for the local provider.
-func (s *Scenario) Pools() []local.PoolConfig {
-	return []local.PoolConfig{{ID: pool, CPU: "4", Memory: "8Gi", Pods: nodePods, Max: s.Nodes, PricePerHour: &s.PricePerHour, BootDelay: s.Boot}}
+func (c *Scenario) Pools() []local.PoolConfig {
+	return []local.PoolConfig{{ID: pool, CPU: "4", Memory: "8Gi", Pods: nodePods, Max: c.Nodes, PricePerHour: &c.PricePerHour, BootDelay: c.Boot}}
 }

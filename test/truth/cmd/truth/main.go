@@ -28,9 +28,10 @@ func main() {
 	asJSON := flag.Bool("json", false, "JSON on stdout instead of text")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	r := runner{bin: *bin, pages: *pages, asJSON: *asJSON}
-	if err := r.all(ctx, *shapes); err != nil {
+	err := r.all(ctx, *shapes)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "truth:", err)
 		os.Exit(1)
 	}
