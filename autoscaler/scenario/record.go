@@ -233,15 +233,18 @@ func (r *record) resources(otherwise autoscaler.Resources) autoscaler.Resources 
 
 // parseCPU reads cores ("2", "0.5") or millicores ("250m").
 func parseCPU(s string) (int64, error) {
-	number, scale := strings.CutSuffix(s, "m")
+	number, small := strings.CutSuffix(s, "m")
 	f, err := parseFloat(number)
-	if err != nil || f < 0 || f > 1e8 {
+	if !small {
+		f *= 1000
+	}
+	if err != nil || f < 0 || f > 1e11 {
 		return 0, errors.New("not an amount of CPU such as 2 or 250m")
 	}
-	if scale {
+	if small {
 		return int64(f), nil
 	}
-	return int64(f*1000 + 0.5), nil
+	return int64(f + 0.5), nil
 }
 
 // parseMemory reads bytes, or Ki, Mi, Gi, Ti.
