@@ -21,6 +21,7 @@ type ask struct {
 	class    int
 	count    int
 	priority int
+	choice   int // how many pools have a machine for it
 }
 
 // placing is the answer of place: what later steps need of it.
@@ -139,7 +140,10 @@ func (p *placer) wanted(scales []Scale) []ask {
 		asks = p.v.tally(p.s, asks, pods, i)
 	}
 	// Of equals, those that fewer pools would do for go first: they leave what is coming to whom it was bought for.
-	slices.SortStableFunc(asks, func(a, b ask) int { return cmp.Compare(p.v.choice(&a), p.v.choice(&b)) })
+	for i := range asks {
+		asks[i].choice = p.v.choice(&asks[i])
+	}
+	slices.SortStableFunc(asks, func(a, b ask) int { return cmp.Compare(a.choice, b.choice) })
 	return asks
 }
 
