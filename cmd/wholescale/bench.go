@@ -42,7 +42,7 @@ func benchVariant(name, short string, run func(context.Context, bench.Target, be
 		return f.measure(c, run)
 	}}
 	flags := c.Flags()
-	outputFlag(c, &f.output)
+	formatFlag(c, &f.output, "text", "json", "yaml")
 	flags.IntVar(&f.options.Repeat, "repeat", 20, "repetitions that count")
 	if name == "from-zero" {
 		flags.BoolVar(&f.options.Cold, "cold", false, "take the nodes away too before each repetition")
@@ -88,8 +88,8 @@ func (f *benchFlags) measure(c *cobra.Command, run func(context.Context, bench.T
 	if err != nil {
 		return err
 	}
-	if f.output == "json" {
-		return writeJSON(c.OutOrStdout(), result)
+	if f.output != "text" {
+		return writeObject(c.OutOrStdout(), f.output, result)
 	}
 	return bench.Text(c.OutOrStdout(), result)
 }

@@ -30,8 +30,8 @@ func demoCommand() *cobra.Command {
 			if config.Report != "" {
 				fmt.Fprintln(config.Progress, "the report is in", config.Report)
 			}
-			if output == "json" {
-				if werr := writeJSON(c.OutOrStdout(), result); werr != nil {
+			if output != "text" {
+				if werr := writeObject(c.OutOrStdout(), output, result); werr != nil {
 					return werr
 				}
 			} else if terr := report.Text(c.OutOrStdout(), result.Runs()...); terr != nil {
@@ -40,7 +40,7 @@ func demoCommand() *cobra.Command {
 			return err
 		},
 	}
-	outputFlag(c, &output)
+	formatFlag(c, &output, "text", "json", "yaml")
 	flags := c.Flags()
 	flags.StringVar(&config.Bin, "bin", programFolder(), "folder with the programs that make build makes")
 	flags.StringVar(&config.Report, "report", "", "HTML file to write, self-contained")

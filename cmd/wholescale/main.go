@@ -62,17 +62,6 @@ func command() *cobra.Command {
 	return root
 }
 
-// outputFlag is -o, the same for all commands: text for people or json for programs.
-func outputFlag(c *cobra.Command, to *string) {
-	c.Flags().StringVarP(to, "output", "o", "text", "what stands on stdout: text or json; all else is on stderr")
-	c.PreRunE = func(*cobra.Command, []string) error {
-		if *to != "text" && *to != "json" {
-			return fmt.Errorf("%w: -o %s: it is text or json", errUsage, *to)
-		}
-		return nil
-	}
-}
-
 func writeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
