@@ -155,7 +155,7 @@ func (m *Memory) State(now time.Time, c Cluster) State {
 	for i := range c.Workloads {
 		w := &c.Workloads[i]
 		w.Demand = m.demandOf(now, w, loads[i], stale)
-		w.Start = lead(m.starts[w.ID], cmp.Or(w.Start, defaultStart))
+		w.Start = m.start(w)
 	}
 	for i := range c.Pools {
 		p := &c.Pools[i]
@@ -312,6 +312,11 @@ func addSample[ID comparable](m map[ID]*learn.Durations, id ID, d time.Duration)
 		m[id] = &learn.Durations{}
 	}
 	m[id].Add(d)
+}
+
+// start is the expected start of a workload's pods: what was learned, else what the driver says.
+func (m *Memory) start(w *Workload) time.Duration {
+	return lead(m.starts[w.ID], cmp.Or(w.Start, defaultStart))
 }
 
 func lead(d *learn.Durations, prior time.Duration) time.Duration {

@@ -1,11 +1,8 @@
 package autoscaler
 
-import (
-	"cmp"
-	"time"
-)
+import "time"
 
-// Steady says that Plan would leave a workload of one replica, which is ready and not in panic, at one replica for now:
+// Steady says that Plan would leave a workload of one replica, which is ready and not in panic, at one replica:
 // its averages ask for no more, and it is not idle for as long as it would have to be to go. busy is that requests are held or
 // in flight now. It costs a fraction of a plan, and it may say no where a plan changes nothing; TestSteadyIsSteady holds it to Plan.
 // Drivers with very many workloads may leave those that are steady out of a State.
@@ -18,7 +15,7 @@ func (m *Memory) Steady(now time.Time, w *Workload, busy bool) bool {
 	if mem == nil || mem.stable.Length() != p.StableWindow || mem.panicked.Length() != p.PanicWindow {
 		return false
 	}
-	return mem.suffices(now, p) && (busy || now.Before(mem.goes(now, w, m)))
+	return mem.suffices(now, p) && (busy || now.Before(m.goes(now, w, mem)))
 }
 
 // suffices says that one replica is all that the averages ask for.
@@ -39,17 +36,17 @@ func (w *demandMemory) suffices(now time.Time, p *Policy) bool {
 }
 
 // goes is when the last replica goes if no request comes, at the earliest.
-func (w *demandMemory) goes(now time.Time, of *Workload, m *Memory) time.Time {
-	p, since := &of.Policy, w.idleSince
+func (m *Memory) goes(now time.Time, w *Workload, mem *demandMemory) time.Time {
+	p, since := &w.Policy, mem.idleSince
 	if since.IsZero() {
-		since = w.busyUntil
+		since = mem.busyUntil
 	}
 	if since.IsZero() {
 		return now
 	}
 	wait := p.StableWindow
-	if p.Name != KPA && p.Objective.Wait > 0 && w.gaps.Count() >= gapsNeeded {
-		v := Workload{Policy: *p, Start: lead(m.starts[of.ID], cmp.Or(of.Start, defaultStart)), Demand: Demand{Gaps: w.gaps}}
+	if p.Name != KPA && p.Objective.Wait > 0 && mem.gaps.Count() >= gapsNeeded {
+		v := Workload{Policy: *p, Start: m.start(w), Demand: Demand{Gaps: mem.gaps}}
 		wait = keepFor(&v, waitQuantile)
 	}
 	return since.Add(wait + p.ZeroRetention)

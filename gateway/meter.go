@@ -48,7 +48,7 @@ func (m *meter) arrive(now time.Time) {
 	m.figures.arrivals++
 }
 
-// served counts a request that has got a slot.
+// served counts a request that has got a slot, once more when that was on a pod that could not be reached.
 func (m *meter) served(wait time.Duration) { m.figures.waits[wire.WaitBin(wait)]++ }
 
 // leave ends a request; service is its time on a pod, zero when it reached none.

@@ -281,6 +281,7 @@ func (l *link) publishRoutes(list []adopted, pods func(autoscaler.WorkloadID) []
 		l.endpoints[a.id] = e
 		l.mark(endpointsKey(a.id))
 	}
+	l.waits.route(ids)
 	for id := range l.endpoints {
 		if !ids[id] {
 			delete(l.endpoints, id)

@@ -90,11 +90,6 @@ func (t *teller) report(pic *picture, s autoscaler.State, d autoscaler.Decision)
 			ready[s.Pods[i].Workload]++
 		}
 	}
-	ids := make(map[autoscaler.WorkloadID]bool, len(pic.adopted))
-	for i := range pic.adopted {
-		ids[pic.adopted[i].id] = true
-	}
-	t.waits.keep(ids)
 	for i := range pic.adopted {
 		a, w, scale := &pic.adopted[i], &s.Workloads[i], &d.Scales[i]
 		hold := holds[a.id]

@@ -15,28 +15,25 @@ const waitWindow = 5 * time.Minute
 // not need them.
 type waits struct {
 	mu      sync.Mutex
-	of      map[autoscaler.WorkloadID]*waitHistogram
+	of      map[autoscaler.WorkloadID]*waitHistogram // of those that are routed; nil until there are counts
 	rotated time.Time
 }
 
 // waitHistogram counts by wire.WaitBin, in this window and the one before.
 type waitHistogram [2][wire.WaitBins]uint64
 
-// add takes in a report's counts. What cannot be is left out.
+// add takes in a report's counts. What cannot be is left out, and what is of workloads that are not routed.
 func (w *waits) add(now time.Time, r *wire.Report) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.rotate(now)
 	for _, line := range r.GetWorkloads() {
-		if len(line.GetWaits()) == 0 {
+		id := autoscaler.WorkloadID(line.GetWorkload())
+		h, routed := w.of[id]
+		if !routed || len(line.GetWaits()) == 0 {
 			continue
 		}
-		id := autoscaler.WorkloadID(line.GetWorkload())
-		h := w.of[id]
 		if h == nil {
-			if len(w.of) >= mostWaits {
-				continue
-			}
 			h = &waitHistogram{}
 			w.of[id] = h
 		}
@@ -48,23 +45,20 @@ func (w *waits) add(now time.Time, r *wire.Report) {
 	}
 }
 
-// mostWaits bounds what gateways can make the controller remember; statuses clean up after each plan.
-const mostWaits = 1_000_000
-
 // rotate begins a new window when it is time. The lock is held.
 func (w *waits) rotate(now time.Time) {
-	if w.of == nil {
-		w.of, w.rotated = map[autoscaler.WorkloadID]*waitHistogram{}, now
-	}
 	over := now.Sub(w.rotated) / waitWindow
 	if over <= 0 {
 		return
 	}
 	w.rotated = now
-	for _, h := range w.of {
-		h[1], h[0] = h[0], [wire.WaitBins]uint64{}
-		if over > 1 {
-			h[1] = h[0]
+	for id, h := range w.of {
+		switch {
+		case h == nil:
+		case over > 1:
+			w.of[id] = nil
+		default:
+			h[1], h[0] = h[0], [wire.WaitBins]uint64{}
 		}
 	}
 }
@@ -94,16 +88,21 @@ func (w *waits) p99(now time.Time, id autoscaler.WorkloadID) (time.Duration, boo
 	return 0, true
 }
 
-// keep forgets all others.
-func (w *waits) keep(ids map[autoscaler.WorkloadID]bool) {
+// route says which workloads are counted; of others nothing is remembered.
+func (w *waits) route(ids map[autoscaler.WorkloadID]bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.of) <= len(ids) {
-		return
+	if w.of == nil {
+		w.of = make(map[autoscaler.WorkloadID]*waitHistogram, len(ids))
 	}
 	for id := range w.of {
 		if !ids[id] {
 			delete(w.of, id)
+		}
+	}
+	for id := range ids {
+		if _, known := w.of[id]; !known {
+			w.of[id] = nil
 		}
 	}
 }

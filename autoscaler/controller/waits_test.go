@@ -18,6 +18,7 @@ func waited(none, some uint64, wait time.Duration) *wire.Report {
 
 func TestTheP99WaitIsOfTheLastMinutes(t *testing.T) {
 	var w waits
+	w.route(map[autoscaler.WorkloadID]bool{"ns/w": true})
 	begin := time.Unix(1000, 0)
 	if got, known := w.p99(begin, "ns/w"); known {
 		t.Errorf("%v of no requests", got)
@@ -42,6 +43,11 @@ func TestTheP99WaitIsOfTheLastMinutes(t *testing.T) {
 func TestWaitsThatCannotBeAreLeftOut(t *testing.T) {
 	var w waits
 	begin := time.Unix(1000, 0)
+	w.add(begin, waited(1, 0, 0))
+	w.route(map[autoscaler.WorkloadID]bool{"ns/w": true})
+	if _, known := w.p99(begin, "ns/w"); known {
+		t.Error("a workload that nobody routed was counted")
+	}
 	counts := make([]uint64, 500)
 	counts[499], counts[3] = 7, 1<<63
 	w.add(begin, &wire.Report{Workloads: []*wire.WorkloadReport{{Workload: "ns/w", Waits: counts}}})
@@ -49,7 +55,10 @@ func TestWaitsThatCannotBeAreLeftOut(t *testing.T) {
 		t.Errorf("%v of what cannot be", got)
 	}
 	w.add(begin, waited(1, 0, 0))
-	w.keep(map[autoscaler.WorkloadID]bool{})
+	if _, known := w.p99(begin, "ns/w"); !known {
+		t.Error("a workload that is routed is not counted")
+	}
+	w.route(map[autoscaler.WorkloadID]bool{})
 	if _, known := w.p99(begin, "ns/w"); known {
 		t.Error("a workload that is gone is remembered")
 	}

@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,7 @@ var programs = []string{"controller", "gateway", "provider", "wholescale"}
 const user = 65532
 
 func main() {
-	to := flag.String("to", "out/image", "folder for the OCI layout; what is there is replaced")
+	to := flag.String("to", "out/image", "folder for the OCI layout; an older one there is replaced")
 	goroot := flag.String("goroot", "", "Go's installation, which has the time zones (go env GOROOT)")
 	version := flag.String("version", "0.0.0", "version to put into the image's labels")
 	flag.Usage = func() {
@@ -69,8 +70,8 @@ func write(from source, to string, builds []string) (digest v1.Hash, err error) 
 			Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: arch}},
 		})
 	}
-	if err := os.RemoveAll(to); err != nil {
-		return digest, fmt.Errorf("replacing %s: %w", to, err)
+	if err := makeRoom(to); err != nil {
+		return digest, err
 	}
 	path, err := layout.Write(to, mutate.IndexMediaType(empty.Index, types.OCIImageIndex))
 	if err == nil {
@@ -81,6 +82,24 @@ func write(from source, to string, builds []string) (digest v1.Hash, err error) 
 		return digest, fmt.Errorf("writing the layout to %s: %w", to, err)
 	}
 	return index.Digest()
+}
+
+// makeRoom takes an older layout away, and nothing else.
+func makeRoom(to string) error {
+	list, err := os.ReadDir(to)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(list) == 0 {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking at what is in %s: %w", to, err)
+	}
+	if _, err := os.Stat(filepath.Join(to, "oci-layout")); err != nil {
+		return fmt.Errorf("%s has something else than an image in it: choose another folder, or empty it", to)
+	}
+	if err := os.RemoveAll(to); err != nil {
+		return fmt.Errorf("replacing %s: %w", to, err)
+	}
+	return nil
 }
 
 func imageOf(from source, arch, folder string) (v1.Image, error) {

@@ -150,7 +150,7 @@ func TestTheSameProgramsAreTheSameImage(t *testing.T) {
 }
 
 func TestWhatCannotBeAnImage(t *testing.T) {
-	for _, builds := range [][]string{nil, {"amd64"}, {"=x"}, {"amd64=/nowhere"}} {
+	for _, builds := range [][]string{nil, {"amd64"}, {"=x"}, {"amd64=/nowhere"}, {"amd64=" + words(t, "x")}} {
 		dir := t.TempDir()
 		kept := filepath.Join(dir, "kept")
 		if err := os.WriteFile(kept, nil, 0o600); err != nil {

@@ -85,7 +85,6 @@ func Run(ctx context.Context, c Config) (r Result, err error) {
 		return r, err
 	}
 	simulated := model.Typical()
-	simulated.Figures = nil // the measured run has none
 	r = Result{Summary: measured.Summary, Simulated: simulated.Summary, runs: []report.Run{measured.Run, simulated}}
 	if err := writeReport(c.Report, r.runs); err != nil {
 		return r, err

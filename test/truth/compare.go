@@ -65,7 +65,7 @@ func Compare(name string, m Measured, simulated Simulated) Comparison {
 func Text(w io.Writer, c Comparison, t Times) error {
 	fmt.Fprintf(w, "%s (load %.1f to %.1f)\n", c.Name, c.Load[0], c.Load[1])
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "figure\tmeasured\tsimulated\tof ten, eight are\terror\t\t")
+	fmt.Fprintln(table, "figure\tmeasured\tsimulated\teight of ten runs\terror\t\t")
 	for _, r := range c.Rows {
 		within := "beside it"
 		if r.Within() {

@@ -41,13 +41,15 @@ func Simulate(c *Scenario, m Measured) (s Simulated, err error) {
 	return s, nil
 }
 
-// Typical is the run in the middle of all by what was there.
+// Typical is the run in the middle of all by what was there, without the figures that a real run has none of.
 func (s Simulated) Typical() report.Run {
 	runs := slices.Clone(s.Runs)
 	slices.SortStableFunc(runs, func(a, b report.Run) int {
 		return cmp.Compare(a.Summary.PodSeconds+a.Summary.NodeSeconds, b.Summary.PodSeconds+b.Summary.NodeSeconds)
 	})
-	return runs[len(runs)/2]
+	typical := runs[len(runs)/2]
+	typical.Figures = nil
+	return typical
 }
 
 // config is the model of the scenario. What a real controller is not told before it learns it, the model is not told.

@@ -87,9 +87,7 @@ func (r *runner) one(ctx context.Context, c *truth.Scenario) error {
 	comparison := truth.Compare(c.Name, m, simulated)
 	comparison.Load = [2]float64{before, load()}
 	if r.pages != "" {
-		typical := simulated.Typical()
-		typical.Figures = nil // the measured run has none
-		if err := page(filepath.Join(r.pages, c.Name+".html"), c.Name, m.Run, typical); err != nil {
+		if err := page(filepath.Join(r.pages, c.Name+".html"), c.Name, m.Run, simulated.Typical()); err != nil {
 			return err
 		}
 	}
