@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/cockroachdb/datadriven"
 	"pgregory.net/rapid"
 
 	"github.com/wholescale/wholescale/autoscaler"
@@ -135,26 +136,31 @@ func reasonOf(r autoscaler.Rule) autoscaler.LeaveReason {
 	}[r]
 }
 
-// TestCheckFindsABrokenPlan: whatever the State, what a broken Plan would do to its Decision is found.
+// TestCheckFindsABrokenPlan: whatever the State, of a scenario or any other, what a broken Plan would do to its Decision is found.
 func TestCheckFindsABrokenPlan(t *testing.T) {
+	var shown scenarioRun
+	shown.seen = map[autoscaler.Rule]bool{}
+	datadriven.Walk(t, "testdata/plan", func(t *testing.T, path string) { datadriven.RunTest(t, path, shown.command) })
 	for name, mutate := range mutations {
+		finds := func(t interface{ Errorf(string, ...any) }, s autoscaler.State) (broken bool) {
+			d := autoscaler.Plan(s)
+			s.Nodes, s.Pools, s.Groups = slices.Clone(s.Nodes), slices.Clone(s.Pools), slices.Clone(s.Groups)
+			if broken = mutate(&s, &d); broken && len(autoscaler.Check(s, d)) == 0 {
+				t.Errorf("%s, and nothing is found:\n%s\n%s", name, scenario.Print(s), autoscaler.Describe(d, true))
+			}
+			return broken
+		}
 		t.Run(name, func(t *testing.T) {
 			broken := 0
-			rapid.Check(t, func(t *rapid.T) {
-				s := anyState(t)
-				d := autoscaler.Plan(s)
-				s.Nodes, s.Pools = slices.Clone(s.Nodes), slices.Clone(s.Pools)
-				if !mutate(&s, &d) {
-					return
+			for _, s := range shown.states {
+				if finds(t, s) {
+					broken++
 				}
-				broken++
-				if len(autoscaler.Check(s, d)) == 0 {
-					t.Errorf("%s, and nothing is found:\n%s\n%s", name, scenario.Print(s), autoscaler.Describe(d, true))
-				}
-			})
-			if broken == 0 {
-				t.Error("no decision could be broken so")
 			}
+			if broken == 0 {
+				t.Error("no scenario's decision could be broken so")
+			}
+			rapid.Check(t, func(t *rapid.T) { finds(t, anyState(t)) })
 		})
 	}
 }

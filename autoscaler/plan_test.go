@@ -45,6 +45,8 @@ var memory = regexp.MustCompile(`(?m)^(memo|node-memo|bought) `)
 
 type scenarioRun struct {
 	seen map[autoscaler.Rule]bool
+	// states are those that were planned.
+	states []autoscaler.State
 	set  scenario.Scenario
 	// memo is what the last plan remembers; told that the records say it instead.
 	memo autoscaler.Memo
@@ -104,6 +106,7 @@ func (r *scenarioRun) plan(t *testing.T, all bool) string {
 		t.Errorf("planned from the printed state, decided otherwise:\n%s\n%s", diff, scenario.Print(s))
 	}
 	r.memo = d.Memo
+	r.states = append(r.states, s)
 	r.note(d)
 	return autoscaler.Describe(d, all)
 }
