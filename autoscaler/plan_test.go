@@ -47,7 +47,7 @@ type scenarioRun struct {
 	seen map[autoscaler.Rule]bool
 	// states are those that were planned.
 	states []autoscaler.State
-	set  scenario.Scenario
+	set    scenario.Scenario
 	// memo is what the last plan remembers; told that the records say it instead.
 	memo autoscaler.Memo
 	told bool
