@@ -5,3 +5,6 @@ func Replicas(s *State) []Scale {
 	scales, _ := replicas(s, look(s))
 	return scales
 }
+
+// About is the cluster that a glance is made from.
+func About(b *Book, list []Workload) (Cluster, bool) { return b.about(list) }

@@ -69,6 +69,8 @@ type Memory struct {
 	joins     map[PoolID]*learn.Durations
 	resumes   map[PoolID]*learn.Durations
 	memo      Memo
+	// later are memos of workloads that are younger than memo.
+	later map[WorkloadID]WorkloadMemo
 }
 
 type gatewayMemory struct {
@@ -84,6 +86,7 @@ func NewMemory() *Memory {
 		starts:    map[WorkloadID]*learn.Durations{},
 		joins:     map[PoolID]*learn.Durations{},
 		resumes:   map[PoolID]*learn.Durations{},
+		later:     map[WorkloadID]WorkloadMemo{},
 	}
 }
 
@@ -143,7 +146,35 @@ func (m *Memory) Joined(id PoolID, d time.Duration) { addSample(m.joins, id, d) 
 func (m *Memory) Resumed(id PoolID, d time.Duration) { addSample(m.resumes, id, d) }
 
 // Keep remembers what Plan wants to be told next time.
-func (m *Memory) Keep(d Decision) { m.memo = d.Memo }
+func (m *Memory) Keep(d Decision) {
+	m.memo = d.Memo
+	clear(m.later)
+}
+
+// KeepPart remembers what it wants to be told of the workloads of a decision that was about a few (Book.Glance).
+func (m *Memory) KeepPart(d Decision) {
+	for _, w := range d.Memo.Workloads {
+		m.later[w.ID] = w
+	}
+}
+
+// memoOf is what is remembered for a State of some workloads, sorted by id.
+func (m *Memory) memoOf(c *Cluster) Memo {
+	memo := m.memo
+	if len(m.later) == 0 && !c.Partial {
+		return memo
+	}
+	memo.Workloads = make([]WorkloadMemo, 0, len(c.Workloads))
+	for i := range c.Workloads {
+		id := c.Workloads[i].ID
+		if w, ok := m.later[id]; ok {
+			memo.Workloads = append(memo.Workloads, w)
+		} else if at, found := slices.BinarySearchFunc(m.memo.Workloads, id, func(w WorkloadMemo, id WorkloadID) int { return cmp.Compare(w.ID, id) }); found {
+			memo.Workloads = append(memo.Workloads, m.memo.Workloads[at])
+		}
+	}
+	return memo
+}
 
 // State completes a picture of the cluster with what is remembered. The cluster's slices are sorted in place and become
 // the State's.
@@ -167,13 +198,21 @@ func (m *Memory) State(now time.Time, c Cluster) State {
 	dueNodes(&c)
 	podLoads(&c, loads)
 	return State{Now: now, Workloads: c.Workloads, Pools: c.Pools, Groups: c.Groups, Nodes: c.Nodes, Pods: c.Pods, Daemons: c.Daemons,
-		Buffers: c.Buffers, Namespaces: c.Namespaces, PriceCap: c.PriceCap, Memo: m.memo}
+		Buffers: c.Buffers, Namespaces: c.Namespaces, PriceCap: c.PriceCap, Memo: m.memoOf(&c)}
 }
 
 // readyPods tells each workload's memory how many pods share what gateways report.
 func (m *Memory) readyPods(c *Cluster) {
-	for _, w := range m.workloads {
-		w.ready = 0
+	if c.Partial {
+		for i := range c.Workloads {
+			if w := m.workloads[c.Workloads[i].ID]; w != nil {
+				w.ready = 0
+			}
+		}
+	} else {
+		for _, w := range m.workloads {
+			w.ready = 0
+		}
 	}
 	for i := range c.Pods {
 		if p := &c.Pods[i]; p.Phase == Ready && p.Workload != "" {

@@ -21,18 +21,23 @@ import (
 //	grow      how many instances each pool should have              machines to buy     -> Orders
 //	hold      what held requests may hope for                       all of the above    -> Holds
 func Plan(s State) Decision {
-	d := Decision{At: s.Now}
-	v := look(&s)
-
-	v.renewals(&s)
-	d.Scales, d.Memo.Workloads = replicas(&s, v)
-	d.Costs = shrink(&s, v, d.Scales)
-	placed := place(&s, v, d.Scales)
-	d.Placements, d.Truncated, d.Memo.Bought = placed.placements, placed.truncated, placed.bought
-	d.Drains, d.Memo.Nodes = drain(&s, v, placed)
-	d.Orders = grow(&s, v, placed, d.Drains)
-	d.Holds = hold(&s, v, d.Scales, d.Placements)
+	d, _ := plan(&s)
 	return d
+}
+
+func plan(s *State) (Decision, *view) {
+	d := Decision{At: s.Now}
+	v := look(s)
+
+	v.renewals(s)
+	d.Scales, d.Memo.Workloads = replicas(s, v)
+	d.Costs = shrink(s, v, d.Scales)
+	placed := place(s, v, d.Scales)
+	d.Placements, d.Truncated, d.Memo.Bought = placed.placements, placed.truncated, placed.bought
+	d.Drains, d.Memo.Nodes = drain(s, v, placed)
+	d.Orders = grow(s, v, placed, d.Drains)
+	d.Holds = hold(s, v, d.Scales, d.Placements)
+	return d, v
 }
 
 // view is State with its cross-references looked up once: positions instead of ids.
@@ -78,6 +83,8 @@ type view struct {
 	// renew is why a node in use is to be replaced, disrupted how many of a pool are on their way out.
 	renew     []LeaveReason
 	disrupted []int
+	// reaches: some pod keeps others away from more than its own node.
+	reaches bool
 	// moving is how many pods of a workload are on nodes that they are to leave; surging, that others are started first.
 	moving  []int
 	surging []bool
@@ -159,6 +166,7 @@ func (v *view) remember(s *State) {
 func (v *view) addPod(s *State, i int, workload, node int32) {
 	p := &s.Pods[i]
 	v.workloadOf[i], v.nodeOf[i] = workload, node
+	v.reaches = v.reaches || reaches(p.Shape.Rules)
 	if workload >= 0 {
 		v.podsOf[workload] = append(v.podsOf[workload], int32(i))
 		if p.Phase != Leaving {
