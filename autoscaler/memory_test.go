@@ -209,3 +209,36 @@ func TestAllOfTheClusterReachesTheState(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsRememberedOfAPartIsKeptBesideTheRest: a decision about a few replaces their memos alone, until one about all does.
+func TestWhatIsRememberedOfAPartIsKeptBesideTheRest(t *testing.T) {
+	memos := func(rampFrom ...int) autoscaler.Decision {
+		var d autoscaler.Decision
+		for i, n := range rampFrom {
+			if n > 0 {
+				d.Memo.Workloads = append(d.Memo.Workloads, autoscaler.WorkloadMemo{ID: autoscaler.WorkloadID(fmt.Sprintf("ns/w%d", i)), RampFrom: n})
+			}
+		}
+		return d
+	}
+	cluster := func(partial bool, ids ...autoscaler.WorkloadID) autoscaler.Cluster {
+		c := autoscaler.Cluster{Partial: partial}
+		for _, id := range ids {
+			c.Workloads = append(c.Workloads, oneWorkload(id).Workloads...)
+		}
+		return c
+	}
+	m := autoscaler.NewMemory()
+	m.Keep(memos(1, 2, 3))
+	m.KeepPart(memos(0, 20))
+	if got, want := m.State(noon, cluster(true, "ns/w1", "ns/w2")).Memo.Workloads, memos(0, 20, 3).Memo.Workloads; !reflect.DeepEqual(got, want) {
+		t.Errorf("of a part: %v", got)
+	}
+	if got, want := m.State(noon, cluster(false, "ns/w0", "ns/w1", "ns/w2")).Memo.Workloads, memos(1, 20, 3).Memo.Workloads; !reflect.DeepEqual(got, want) {
+		t.Errorf("of all: %v", got)
+	}
+	m.Keep(memos(1, 2, 3))
+	if got, want := m.State(noon, cluster(false, "ns/w0", "ns/w1", "ns/w2")).Memo.Workloads, memos(1, 2, 3).Memo.Workloads; !reflect.DeepEqual(got, want) {
+		t.Errorf("after a decision about all: %v", got)
+	}
+}

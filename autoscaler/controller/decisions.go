@@ -57,10 +57,22 @@ func (d *decisions) note(decision autoscaler.Decision, cause string) {
 	if d.turned.Swap(false) {
 		d.diary = story.NewDiary()
 	}
-	entry, news := d.diary.Note(decision, cause)
-	if !news {
+	if entry, news := d.diary.Note(decision, cause); news {
+		d.put(entry)
+	}
+}
+
+// noteSome takes in a decision that is about a few workloads.
+func (d *decisions) noteSome(decision autoscaler.Decision, cause string) {
+	if d == nil {
 		return
 	}
+	if entry, news := d.diary.NoteSome(decision, cause); news {
+		d.put(entry)
+	}
+}
+
+func (d *decisions) put(entry story.Entry) {
 	line, err := json.Marshal(entry)
 	if err != nil { // an entry is plain data of finite numbers
 		d.log.Error("a decision could not be written down", zap.Error(err))

@@ -339,13 +339,21 @@ func (l *link) podChanged(id autoscaler.WorkloadID, p *podRecord, gone bool) {
 // publishHolds tells the gateways what held requests may hope for, where that has changed.
 func (l *link) publishHolds(holds []autoscaler.Hold) {
 	l.mu.Lock()
+	about := slices.Collect(maps.Keys(l.holds))
+	l.mu.Unlock()
+	l.publishSomeHolds(holds, about)
+}
+
+// publishSomeHolds does so for some workloads: those that are not among the holds have none.
+func (l *link) publishSomeHolds(holds []autoscaler.Hold, about []autoscaler.WorkloadID) {
+	l.mu.Lock()
 	defer l.mu.Unlock()
 	next := make(map[autoscaler.WorkloadID]*wire.Hold, len(holds))
 	for _, h := range holds {
 		next[h.Workload] = holdOf(h)
 	}
-	for id := range l.holds {
-		if next[id] == nil {
+	for _, id := range about {
+		if next[id] == nil && l.holds[id] != nil {
 			next[id] = &wire.Hold{Workload: string(id)}
 		}
 	}

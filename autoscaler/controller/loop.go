@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,8 +39,13 @@ type loop struct {
 	queued map[string]map[autoscaler.WorkloadID]int
 	// starting are the pods seen starting, since when, to measure how long they take.
 	starting map[autoscaler.PodID]time.Time
-	pace     pace
-	faults   string // what Check last found, to say it once
+	// forming are the workloads in which a queue formed since the last plan; kept is the last plan about all, from glanceFrom
+	// workloads, nodes and pods on.
+	forming    map[autoscaler.WorkloadID]bool
+	kept       *kept
+	glanceFrom int
+	pace       pace
+	faults     string // what Check last found, to say it once
 
 	mu    sync.Mutex
 	state autoscaler.State // of the last plan, for people who ask
@@ -89,7 +95,10 @@ func (l *loop) observe(o autoscaler.Observation) (queueFormed bool) {
 		w := &o.Workloads[i]
 		if w.Queued > 0 {
 			now[w.ID] = w.Queued
-			queueFormed = queueFormed || w.Queued > before[w.ID]
+			if w.Queued > before[w.ID] {
+				queueFormed = true
+				l.forming[w.ID] = true
+			}
 		}
 	}
 	l.queued[o.Gateway] = now
@@ -99,6 +108,10 @@ func (l *loop) observe(o autoscaler.Observation) (queueFormed bool) {
 func (l *loop) plan(cause string, observed time.Time) {
 	now := time.Now()
 	defer func() { l.pace.planned(now, time.Now()) }()
+	if cause != "tick" && l.glance(cause, observed, now) {
+		return
+	}
+	clear(l.forming)
 	pic := look(l.world, l.pools, l.actor.written, now)
 	pic.cluster.PriceCap = v1alpha1.LowestCap(l.priceCap, l.priceCaps, now)
 	l.measures.fill(pic, now)
@@ -112,8 +125,12 @@ func (l *loop) plan(cause string, observed time.Time) {
 		l.traces.joined(j, now)
 	}
 	l.measureStarts(pic, now)
+	var before []autoscaler.Workload
+	if l.large(pic) {
+		before = slices.Clone(pic.cluster.Workloads)
+	}
 	s := l.memory.State(now, pic.cluster)
-	d := autoscaler.Plan(s)
+	book, d := autoscaler.Open(s)
 	faults := autoscaler.Check(s, d)
 	l.metrics.plan.WithLabelValues(cause).Observe(time.Since(now).Seconds())
 	l.mu.Lock()
@@ -124,8 +141,10 @@ func (l *loop) plan(cause string, observed time.Time) {
 		return
 	}
 	l.faults = ""
+	l.keep(pic, before, book)
 	l.memory.Keep(d)
 	l.traces.decided(&s, &d, now)
+	l.traces.bound(len(s.Workloads))
 	l.actor.carryOut(pic, d, origin{cause: cause, at: observed})
 	l.link.publishRoutes(pic.adopted, l.world.podsOf)
 	l.link.publishHolds(d.Holds)
@@ -161,20 +180,26 @@ func (l *loop) measureStarts(pic *picture, now time.Time) {
 		if p.Workload == "" {
 			continue
 		}
-		since, was := l.starting[p.ID]
-		switch p.Phase {
-		case autoscaler.Starting:
-			if !was {
-				since = p.Since
-			}
+		if since, starting := l.startOf(p, now); starting {
 			seen[p.ID] = since
-		case autoscaler.Ready:
-			if was {
-				l.memory.Started(p.Workload, now.Sub(since))
-			}
 		}
 	}
 	l.starting = seen
+}
+
+// startOf says since when a pod of ours is starting, and learns from one that was.
+func (l *loop) startOf(p *autoscaler.Pod, now time.Time) (since time.Time, starting bool) {
+	since, was := l.starting[p.ID]
+	switch {
+	case p.Workload == "":
+	case p.Phase == autoscaler.Starting && was:
+		return since, true
+	case p.Phase == autoscaler.Starting:
+		return p.Since, true
+	case p.Phase == autoscaler.Ready && was:
+		l.memory.Started(p.Workload, now.Sub(since))
+	}
+	return time.Time{}, false
 }
 
 // lastState is the State of the last plan, in the form that replays it.

@@ -196,10 +196,11 @@ func (p *process) govern(ctx context.Context, lead leadership) error {
 	work := newTasks(ctx, lead.holds, func(key string, err error) { p.taskDone(m, key, err) })
 	defer work.wait()
 	tell := &teller{events: recorder, client: p.dynamic, tasks: work, sent: map[string]sentStatus{}, said: map[string]string{}, measures: p.measures, waits: &link.waits}
-	pools := newPools(c.Provider, c.Log, p.world.nudge)
+	pools := newPools(c.Provider, c.Log, p.world.stir)
 	l := &loop{
 		world: p.world, pools: pools, link: link, tell: tell, metrics: m, traces: link.traces, log: c.Log, reports: reports, decisions: p.decisions,
 		priceCap: c.PriceCap, priceCaps: c.PriceCaps,
+		forming: map[autoscaler.WorkloadID]bool{}, glanceFrom: glanceFrom,
 		memory: autoscaler.NewMemory(), measures: p.measures, history: &p.history,
 		queued: map[string]map[autoscaler.WorkloadID]int{}, starting: map[autoscaler.PodID]time.Time{},
 		actor: &actor{
@@ -241,12 +242,16 @@ func (p *process) recorder(ctx context.Context) (events.EventRecorder, func()) {
 }
 
 func (p *process) taskDone(m *metrics, key string, err error) {
+	kind, subject := splitKey(key)
 	if err != nil && !errors.Is(err, context.Canceled) {
-		kind, subject := splitKey(key)
 		m.taskErrors.WithLabelValues(kind).Inc()
 		p.config.Log.Warn("not done", zap.String("task", kind), zap.String("subject", subject), zap.Error(err))
 	}
-	p.world.nudge()
+	if err == nil && kind == "scale" {
+		p.world.nudge()
+		return
+	}
+	p.world.stir()
 }
 
 // serveUntil answers people and probes until ctx ends.

@@ -31,19 +31,11 @@ func look(w *world, p *pools, written *writtenScales, now time.Time) *picture {
 		pools: map[autoscaler.PoolID]*v1alpha1.NodePool{}, nodeName: map[autoscaler.NodeID]string{}, instance: map[autoscaler.NodeID]string{},
 	}
 	w.lookAgain()
+	w.changes = changes{}
 	pic.adopted = w.adopt()
 	written.keep(pic.adopted)
-	for _, a := range pic.adopted {
-		if conflict := written.conflict(a.id, now); conflict != "" && a.blocked == "" {
-			a.blocked = conflict
-		}
-		initialized := a.object == nil || a.object.Status.ObservedGeneration > 0
-		policy := a.policy
-		policy.Floors = floorsAt(&a.spec, now)
-		pic.cluster.Workloads = append(pic.cluster.Workloads, autoscaler.Workload{
-			ID: a.id, Policy: policy, Priority: int(a.spec.Priority), Shape: a.shape, Replicas: written.current(a.id, a.replicas, now), Start: duration(a.spec.PodStart),
-			Blocked: a.blocked, Initialized: initialized,
-		})
+	for i := range pic.adopted {
+		pic.cluster.Workloads = append(pic.cluster.Workloads, pic.adopted[i].workload(written, now))
 	}
 	pic.addNodes(w, p, now)
 	pic.addPods(w)
@@ -56,6 +48,20 @@ func look(w *world, p *pools, written *writtenScales, now time.Time) *picture {
 	}
 	slices.SortFunc(pic.cluster.Daemons, func(a, b autoscaler.Daemon) int { return cmp.Compare(a.ID, b.ID) })
 	return pic
+}
+
+// workload is how the core sees a workload of ours at now.
+func (a *adopted) workload(written *writtenScales, now time.Time) autoscaler.Workload {
+	policy := a.policy
+	policy.Floors = floorsAt(&a.spec, now)
+	blocked := a.blocked
+	if blocked == "" {
+		blocked = written.conflict(a.id, now)
+	}
+	return autoscaler.Workload{
+		ID: a.id, Policy: policy, Priority: int(a.spec.Priority), Shape: a.shape, Replicas: written.current(a.id, a.replicas, now), Start: duration(a.spec.PodStart),
+		Blocked: blocked, Initialized: a.object == nil || a.object.Status.ObservedGeneration > 0,
+	}
 }
 
 func (pic *picture) addNodes(w *world, p *pools, now time.Time) {

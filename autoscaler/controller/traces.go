@@ -97,13 +97,22 @@ func (t *traces) decided(s *autoscaler.State, d *autoscaler.Decision, from time.
 			Numbers: map[string]int{"wholescale.replicas.from": scale.From, "wholescale.replicas.to": scale.To, "wholescale.held": s.Workloads[i].Demand.Queued},
 		})
 	}
-	if len(t.held) > 2*len(s.Workloads)+64 { // of workloads that are gone
-		clear(t.held)
-	}
 	for i := range d.Orders {
 		if o := &d.Orders[i]; o.To > o.From {
 			t.bought(o, d.Placements, pods, trace.Span{From: from, To: now})
 		}
+	}
+}
+
+// bound forgets the requests of workloads that are gone; there are so many that are not.
+func (t *traces) bound(workloads int) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.held) > 2*workloads+64 {
+		clear(t.held)
 	}
 }
 

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"maps"
+	"reflect"
 	"sync"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/wholescale/wholescale/api/v1alpha1"
@@ -38,8 +41,9 @@ type world struct {
 	buffers    map[string]buffer
 	templates  map[string]*corev1.PodTemplate
 
-	// changed has a token while something has changed that the loop has not looked at.
+	// changes are what the loop has not looked at, changed has a token while something has changed that the loop has not looked at.
 	changed chan struct{}
+	changes changes
 	// podChanged is told of each pod whose address or readiness changed, and of each that is gone.
 	podChanged func(id autoscaler.WorkloadID, p *podRecord, gone bool)
 	// stage is told how long the stages of a pod's start took.
@@ -86,6 +90,13 @@ type target struct {
 	port            int32 // the first container port; 0 when there is none
 	portsByName     map[string]int32
 	template        *corev1.PodTemplateSpec
+}
+
+// differsInReplicas says that a target is as it was, but perhaps for its replicas.
+func (t *target) differsInReplicas(now *target) bool {
+	was := *t
+	was.replicas = now.replicas
+	return reflect.DeepEqual(&was, now)
 }
 
 type budget struct {
@@ -159,16 +170,44 @@ func (w *world) nudge() {
 	}
 }
 
+// stir asks for a look at all.
+func (w *world) stir() {
+	w.mu.Lock()
+	w.changes.stirred = true
+	w.mu.Unlock()
+	w.nudge()
+}
+
 // put and drop are what an informer's handlers do, under the lock, for one kind of object.
 func put[V any](w *world, m map[string]V, key string, v V) {
 	w.mu.Lock()
+	old, there := m[key]
+	w.changes.stirred = w.changes.stirred || !there || !same(old, v)
 	m[key] = v
 	w.mu.Unlock()
 	w.nudge()
 }
 
+// same says that an object's change is none that a plan about a few workloads would have to know.
+func same(old, v any) bool {
+	if a, ok := old.(metav1.Object); ok {
+		// Much of what is written to an object is its status, and most of that by us.
+		b := v.(metav1.Object)
+		if generation := b.GetGeneration(); generation > 0 {
+			return generation == a.GetGeneration() && maps.Equal(a.GetLabels(), b.GetLabels()) && maps.Equal(a.GetAnnotations(), b.GetAnnotations()) &&
+				a.GetDeletionTimestamp().Equal(b.GetDeletionTimestamp())
+		}
+	}
+	if _, ok := old.(budget); ok {
+		return true // it bounds evictions, which are not done at a glance
+	}
+	return reflect.DeepEqual(old, v)
+}
+
 func drop[V any](w *world, m map[string]V, key string) {
 	w.mu.Lock()
+	_, there := m[key]
+	w.changes.stirred = w.changes.stirred || there
 	delete(m, key)
 	w.mu.Unlock()
 	w.nudge()
@@ -186,6 +225,8 @@ func (w *world) putPod(p *corev1.Pod) {
 	w.stages(old, r, time.Now())
 	w.pods[string(r.ID)] = r
 	id, tell := w.workloadOf(r), w.podChanged
+	w.changes.pod(string(r.ID), id)
+	w.changes.stirred = w.changes.stirred || r.claimed != nil
 	w.mu.Unlock()
 	if id != "" && (old == nil || old.ip != r.ip || old.ready != r.ready || old.Phase != r.Phase) {
 		tell(id, r, false)
@@ -201,6 +242,7 @@ func (w *world) dropPod(key string) {
 	if old != nil {
 		id = w.workloadOf(old)
 	}
+	w.changes.pod(key, id)
 	tell := w.podChanged
 	w.mu.Unlock()
 	if id != "" {
@@ -212,6 +254,11 @@ func (w *world) dropPod(key string) {
 func (w *world) putTarget(t *target) {
 	w.mu.Lock()
 	t.shape = w.shapes.share(t.shape)
+	if old := w.targets[t.id]; old != nil && old.differsInReplicas(t) {
+		w.changes.target(t.id)
+	} else {
+		w.changes.stirred = true
+	}
 	w.targets[t.id] = t
 	w.mu.Unlock()
 	w.nudge()
@@ -220,6 +267,7 @@ func (w *world) putTarget(t *target) {
 func (w *world) dropTarget(id autoscaler.WorkloadID) {
 	w.mu.Lock()
 	delete(w.targets, id)
+	w.changes.stirred = true
 	w.mu.Unlock()
 	w.nudge()
 }

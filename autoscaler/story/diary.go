@@ -45,6 +45,21 @@ func NewDiary() *Diary { return &Diary{said: map[thing]*said{}} }
 
 // Note gives back what is new in a decision, and whether anything is.
 func (y *Diary) Note(d autoscaler.Decision, cause string) (Entry, bool) {
+	n := y.note(d, cause)
+	if n.spoken < len(y.said) {
+		n.over()
+	}
+	return n.entry, n.parts > 0
+}
+
+// NoteSome is Note for a decision that is about a few: what it does not speak of stands.
+func (y *Diary) NoteSome(d autoscaler.Decision, cause string) (Entry, bool) {
+	d.Orders, d.Drains = nil, nil // it changes none
+	n := y.note(d, cause)
+	return n.entry, n.parts > 0
+}
+
+func (y *Diary) note(d autoscaler.Decision, cause string) *noting {
 	y.round++
 	n := noting{diary: y, entry: Entry{At: d.At, Cause: cause}}
 	for i := range d.Scales {
@@ -81,10 +96,7 @@ func (y *Diary) Note(d autoscaler.Decision, cause string) (Entry, bool) {
 			n.entry.Holds = append(n.entry.Holds, holdOf(h))
 		}
 	}
-	if n.spoken < len(y.said) {
-		n.over()
-	}
-	return n.entry, n.parts > 0
+	return &n
 }
 
 func first(why []autoscaler.Reason) autoscaler.Reason {

@@ -172,6 +172,21 @@ func TestADiaryIsBoundedAndLosesNothing(t *testing.T) {
 	})
 }
 
+// TestWhatAPartDoesNotSpeakOfStands: a decision about a few ends nothing of the others.
+func TestWhatAPartDoesNotSpeakOfStands(t *testing.T) {
+	why := []autoscaler.Reason{{Rule: autoscaler.NoDemand}}
+	diary := story.NewDiary()
+	diary.Note(autoscaler.Decision{Scales: []autoscaler.Scale{{Workload: "demo/a", Why: why}, {Workload: "demo/b", Why: why}}, Orders: []autoscaler.Order{{Pool: "p", Why: why}}}, "tick")
+	part := autoscaler.Decision{Scales: []autoscaler.Scale{{Workload: "demo/b", To: 2, Why: why}}, Orders: []autoscaler.Order{{Pool: "p", To: 9, Why: why}}}
+	e, news := diary.NoteSome(part, "queue")
+	if !news || len(e.Scales) != 1 || e.Scales[0].Workload != "demo/b" || len(e.Orders) > 0 || len(e.Over) > 0 {
+		t.Errorf("noted %+v", e)
+	}
+	if e, news = diary.NoteSome(part, "queue"); news {
+		t.Errorf("noted again: %+v", e)
+	}
+}
+
 func TestReadPassesOverWhatIsNoEntry(t *testing.T) {
 	text := `{"at":"2026-01-01T10:00:00Z","scales":[{"workload":"a/b","from":1,"to":2,"why":null}]}` + "\n\nnonsense\n{}\n" + `{"at":"2026-01-01T10:00:01Z"}` + "\n" + `{"at":"2026-01-01T10:00:0`
 	entries, bad, err := story.Read(strings.NewReader(text))
