@@ -203,6 +203,10 @@ func (p *pool) disrupts() bool {
 // second, as the controller does.
 const wholeEvery = 10 * time.Second
 
+// emptied says that a node in use is on its way out. How it goes on with it is decided at ticks; between them it takes no pods, and
+// a picture leaves it out.
+func (n *node) emptied() bool { return n.draining && len(n.pods) > 0 }
+
 // looksAtAll says whether a plan is to be about all: each of the pods on a node that is emptied matters by itself, and so does
 // all the room that there is for them.
 func (l *oneLoop) looksAtAll(tick bool) bool {
@@ -212,10 +216,9 @@ func (l *oneLoop) looksAtAll(tick bool) bool {
 	}
 	disrupts := false
 	for _, p := range s.pools {
-		for _, n := range p.nodes {
-			if n.draining && len(n.pods) > 0 {
-				return true
-			}
+		counted := tick || p.target > p.Max || p.outOfStock(s.now, stockMemory)
+		if counted && slices.ContainsFunc(p.nodes, (*node).emptied) {
+			return true
 		}
 		disrupts = disrupts || p.disrupts()
 	}
@@ -223,6 +226,13 @@ func (l *oneLoop) looksAtAll(tick bool) bool {
 		return false
 	}
 	return len(s.workloads) <= wholeReports || s.now >= l.lookedAtAll+wholeEvery
+}
+
+// moves says that a pod of a workload that a plan is about is on a node that is emptied.
+func (l *oneLoop) moves() bool {
+	return slices.ContainsFunc(l.chosen, func(w *workload) bool {
+		return slices.ContainsFunc(w.pods, func(p *pod) bool { return p.node != nil && p.node.draining })
+	})
 }
 
 // keepNodes takes a plan's memory of nodes over, with that of the nodes that it was not about.

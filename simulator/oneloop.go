@@ -143,10 +143,15 @@ func (l *oneLoop) plan(observed time.Duration, tick bool) {
 	if s.undecided() {
 		return
 	}
-	if l.whole = l.looksAtAll(tick); l.whole {
+	l.whole = l.looksAtAll(tick)
+	l.choose(tick)
+	if !l.whole && l.moves() {
+		l.whole = true
+		l.choose(tick)
+	}
+	if l.whole {
 		l.lookedAtAll = s.now
 	}
-	l.choose(tick)
 	c, any := l.picture(tick, !l.whole)
 	if !any {
 		return
@@ -322,7 +327,7 @@ func (l *oneLoop) pool(p *pool, few bool) (upkeep bool) {
 		l.roomiest(p)
 	}
 	for _, n := range p.nodes {
-		if few && l.passOver(n) {
+		if !l.whole && n.emptied() || few && l.passOver(n) {
 			l.leftOut = true
 			continue
 		}

@@ -15,7 +15,9 @@ import (
 	"go.uber.org/zap"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/yaml"
 
+	"github.com/wholescale/wholescale/api/v1alpha1"
 	"github.com/wholescale/wholescale/api/wire/identity"
 	"github.com/wholescale/wholescale/api/wire/trace"
 	"github.com/wholescale/wholescale/autoscaler/controller"
@@ -36,7 +38,7 @@ func main() {
 type flags struct {
 	config               controller.Config
 	kubeconfig, provider string
-	otlp                 string
+	otlp, caps           string
 	keys                 identity.Files
 }
 
@@ -58,6 +60,7 @@ func command() *cobra.Command {
 	p.StringVar(&f.otlp, "otlp-endpoint", "", "OpenTelemetry collector (OTLP over HTTP), such as http://127.0.0.1:4318, for traces from held requests to nodes; empty sends none")
 	p.StringVar(&f.config.Namespace, "namespace", "wholescale-system", "namespace of the leader's Lease")
 	p.Float64Var(&f.config.PriceCap, "price-cap", 0, "the most that all pools together may cost an hour, in the currency of their prices; 0 is no cap")
+	p.StringVar(&f.caps, "price-caps", "", `caps by the clock beside --price-cap, as priceCaps of a NodePool, such as '[{name: night, perHour: 2, begins: "0 20 * * *", lasts: 10h, timeZone: Europe/Berlin}]'; the lowest that holds now counts`)
 	p.DurationVar(&f.config.LeaseDuration, "lease-duration", 0, "how long a leader that died is waited for (default 15s)")
 	p.StringVar(&f.config.Name, "name", "", "name of this process among its like (default host name and a random suffix)")
 	p.StringVar(&f.keys.CA, "ca", "", "PEM file with the authorities to trust")
@@ -79,6 +82,9 @@ func (f *flags) run(ctx context.Context) error {
 	}
 	defer func() { _ = log.Sync() }() // standard error has nothing to sync, and says so
 	f.config.Log = log
+	if f.config.PriceCaps, err = readCaps(f.caps); err != nil {
+		return err
+	}
 	if f.config.Kubernetes, err = connect(f.kubeconfig); err != nil {
 		return err
 	}
@@ -102,6 +108,15 @@ func (f *flags) run(ctx context.Context) error {
 	defer func() { _ = provider.Close() }() // nothing is under way any more
 	f.config.Provider = provider
 	return controller.Run(ctx, f.config)
+}
+
+// readCaps reads price caps by the clock: YAML or JSON, nothing in it that is not known. Run judges what it says.
+func readCaps(text string) ([]v1alpha1.PriceCap, error) {
+	var caps []v1alpha1.PriceCap
+	if err := yaml.UnmarshalStrict([]byte(text), &caps); err != nil {
+		return nil, fmt.Errorf("reading --price-caps, a list of {name, perHour, begins, lasts, timeZone}: %w", err)
+	}
+	return caps, nil
 }
 
 // connect reads a kubeconfig file, or, without one, the service account of the pod.

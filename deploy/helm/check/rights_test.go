@@ -37,7 +37,7 @@ var variants = map[string]object{
 		"provider":      object{"enabled": true, "config": object{"pools": []any{object{"id": "a", "max": 3}}}, "state": object{"existingClaim": "a"}, "env": []any{object{"name": "A", "value": "b"}}, "podAnnotations": object{"a": "b"}},
 		"networkPolicy": object{"metrics": []any{object{"namespaceSelector": object{}}}, "clients": []any{object{"ipBlock": object{"cidr": "10.0.0.0/8"}}}},
 	},
-	"monitoring": {"tracing": object{"endpoint": "http://otel.monitoring.svc:4318", "egress": []any{object{"ports": []any{object{"port": 4318}}}}}, "controller": object{"priceCap": 2.5, "live": object{"enabled": false}, "decisionLog": object{"enabled": false}}, "monitoring": object{
+	"monitoring": {"tracing": object{"endpoint": "http://otel.monitoring.svc:4318", "egress": []any{object{"ports": []any{object{"port": 4318}}}}}, "controller": object{"priceCap": 2.5, "priceCaps": []any{object{"name": "night", "perHour": 1.5, "begins": "0 20 * * *", "lasts": "10h", "timeZone": "Europe/Berlin"}}, "live": object{"enabled": false}, "decisionLog": object{"enabled": false}}, "monitoring": object{
 		"podMonitor": object{"enabled": true, "labels": object{"release": "prometheus"}}, "prometheusRule": object{"enabled": true}, "dashboards": object{"enabled": true, "annotations": object{"folder": "Wholescale"}},
 	}},
 	"metrics": {"controller": object{"metrics": object{"custom": []any{"pods/jobs", "services/hits"}, "external": []any{"queue_length"}}}},
