@@ -18,7 +18,7 @@ func (c *checker) groups() {
 					ends++ // what failed ends whatever is left
 				}
 			}
-			cost += float64(o.To) * p.PricePerHour
+			cost += float64(chosen(&p, &o)) * p.PricePerHour
 			own = own || p.Target > p.Max // its own bound ends nodes whatever the group's least is
 			unknown = unknown || p.Unknown != ""
 			grows = grows || o.To > p.Target && o.To > p.Min && o.Why[0].Rule != MinNodes
@@ -41,4 +41,12 @@ func (c *checker) groups() {
 			c.say(g.ID, "a pool costs no more than its cap", "%g an hour, cap %g", cost, g.PriceCap)
 		}
 	}
+}
+
+// chosen is how many machines of a pool caps are held to: without those that are bought because a least of them must be there.
+func chosen(p *Pool, o *Order) int {
+	if len(o.Why) > 0 && o.Why[0].Rule == MinNodes {
+		return min(o.To, p.Target)
+	}
+	return o.To
 }

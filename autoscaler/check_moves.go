@@ -168,7 +168,7 @@ func (c *checker) prices() {
 	all, grows := 0.0, false
 	for i, p := range c.s.Pools {
 		o := c.d.Orders[i]
-		all += float64(o.To) * p.PricePerHour
+		all += float64(chosen(&p, &o)) * p.PricePerHour
 		bought := o.To > p.Target && o.To > p.Min
 		// What a group must have at least goes before caps, as what a pool must have does.
 		grows = grows || bought && (p.Group == "" || o.Why[0].Rule != MinNodes)

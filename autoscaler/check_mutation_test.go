@@ -165,6 +165,36 @@ func TestCheckFindsABrokenPlan(t *testing.T) {
 	}
 }
 
+// TestCheckLetsTheFirstOfItsKindBe: of pods that must be near their own kind, one may be the first where none is in the topology at
+// all. A pod on a node without the topology's label is nowhere in it (kube-scheduler, satisfyPodAffinity).
+func TestCheckLetsTheFirstOfItsKindBe(t *testing.T) {
+	for where, is := range map[string]int{"n1": 0, "n2": 1} {
+		var set scenario.Scenario
+		if err := set.Add(`
+pool spot nodes=0..9
+node n1 spot ready labels=other=a
+node n2 spot ready labels=topology.kubernetes.io/zone=b
+node n3 spot ready labels=topology.kubernetes.io/zone=c
+workload shop/db target=10 slots=10 on=` + where + ` labels=app=cart
+workload shop/cart target=10 slots=10 replicas=1 labels=app=cart near=zone:app=cart
+demand shop/cart queued=5`); err != nil {
+			t.Fatal(err)
+		}
+		s, err := set.State()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := autoscaler.Plan(s)
+		if found := autoscaler.Check(s, d); len(found) > 0 || len(d.Placements) != 1 || d.Placements[0].Unplaced > 0 {
+			t.Fatalf("%s: %v\n%s", where, found, autoscaler.Describe(d, true))
+		}
+		d.Placements[0].Spots = []autoscaler.Spot{{Node: "n3", Count: 1, Due: s.Now}}
+		if found := autoscaler.Check(s, d); len(found) != is {
+			t.Errorf("another on %s: %v", where, found)
+		}
+	}
+}
+
 // TestCheckKnowsWhatPodsAskOfEachOther: pods of workloads are put elsewhere than Plan put them.
 func TestCheckKnowsWhatPodsAskOfEachOther(t *testing.T) {
 	const nodes = `

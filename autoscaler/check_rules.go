@@ -96,6 +96,12 @@ func (g *gathering) domain(key string) (string, bool) {
 	return "", false
 }
 
+// within says that a gathering is somewhere in a topology, though perhaps nobody knows where: each node is a host.
+func (g *gathering) within(key string) bool {
+	_, known := g.domain(key)
+	return known || key == "kubernetes.io/hostname"
+}
+
 // apart: no pod is placed where one is that it keeps away from.
 func (c *checker) apart(p *gathering, term *fit.Term, all []gathering) {
 	domain, ok := p.domain(term.Topology)
@@ -142,7 +148,7 @@ func (c *checker) near(p *gathering, all []gathering) {
 	}
 	anywhere := 0
 	for i := range all {
-		if wanted(&all[i]) {
+		if wanted(&all[i]) && slices.ContainsFunc(terms, func(t fit.Term) bool { return all[i].within(t.Topology) }) {
 			anywhere += all[i].count
 		}
 	}
@@ -198,6 +204,9 @@ func (c *checker) even(p *gathering, s *fit.Spread, all []gathering) {
 			return // others came too, perhaps after it
 		}
 		d, labelled := o.domain(s.Topology)
+		if _, there := counts[d]; o.node == nil && !there {
+			continue // a domain that begins with a machine to buy was none when these were placed
+		}
 		if labelled && (o.node == nil || c.counts(p.rules, s, o.node)) {
 			counts[d] += o.count
 		}

@@ -32,10 +32,19 @@ type late struct {
 // hedge orders machines beside those that may be late.
 func (p *placer) hedge() {
 	p.hedges = make([][]hedge, len(p.s.Pools))
-	if !slices.ContainsFunc(p.s.Workloads, func(w Workload) bool { return w.Demand.Queued > 0 }) {
+	if len(p.s.Pools) < 2 {
+		return // there is no other one
+	}
+	queued := make(map[string]int)
+	for i := range p.s.Workloads {
+		if w := &p.s.Workloads[i]; w.Demand.Queued > 0 {
+			queued[string(w.ID)] = w.Demand.Queued
+		}
+	}
+	if len(queued) == 0 {
 		return
 	}
-	list, unused := p.awaited()
+	list, unused := p.awaited(queued)
 	for i := range list {
 		k, h := p.second(&list[i])
 		if k < 0 {
@@ -51,12 +60,8 @@ func (p *placer) hedge() {
 	}
 }
 
-// awaited are the machines that requests wait for, and how many are coming of which nobody needs any.
-func (p *placer) awaited() (list []late, unused int) {
-	queued := make(map[string]int, len(p.s.Workloads))
-	for i := range p.s.Workloads {
-		queued[string(p.s.Workloads[i].ID)] = p.s.Workloads[i].Demand.Queued
-	}
+// awaited are the machines that requests wait for, so many by workload, and how many are coming of which nobody needs any.
+func (p *placer) awaited(queued map[string]int) (list []late, unused int) {
 	add := func(pool int, holds Contents, since time.Time) {
 		elapsed := time.Duration(0)
 		if !since.IsZero() {

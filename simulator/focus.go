@@ -56,6 +56,17 @@ func (w *workload) settled() bool {
 	return w.queued() == 0 && w.replicas == w.live && w.live == w.ready && len(w.pods) == w.live
 }
 
+// lacksRoom says that not all replicas of a workload have a node.
+func (w *workload) lacksRoom() bool {
+	bound := 0
+	for _, p := range w.pods {
+		if p.node != nil && !p.leaving {
+			bound++
+		}
+	}
+	return bound < w.replicas
+}
+
 // settledSince says that what happened to a workload leaves nothing to decide before the next tick.
 func (l *oneLoop) settledSince(w *workload) bool {
 	return w.simple() && w.settled() && w.replicas <= 1 && !l.freed(w)
@@ -96,9 +107,9 @@ func (l *oneLoop) choose(tick bool) {
 	s := l.s
 	l.chosen = l.chosen[:0]
 	switch {
-	case l.whole:
+	case s.PlanAll:
 		l.chosen = append(l.chosen, s.sorted...)
-	case tick:
+	case tick || l.whole:
 		kept := l.awake[:0]
 		for _, w := range l.awake {
 			if w.busy() > 0 {
@@ -110,16 +121,17 @@ func (l *oneLoop) choose(tick bool) {
 				continue
 			}
 			kept = append(kept, w)
-			if w.focus.marked || !l.still(w) {
+			if w.focus.marked || l.whole || !l.still(w) {
 				l.chosen = append(l.chosen, w)
 			}
 		}
 		clear(l.awake[len(kept):])
 		l.awake = kept
 	default:
-		// Beside those to which something happened, those that have not got what they want: they compete for the same room.
+		// Beside those to which something happened, those that have no room for all that they want: they compete for the same. Those
+		// that move wait for the tick.
 		for _, w := range l.awake {
-			if w.focus.marked || !w.settled() {
+			if w.focus.marked || w.lacksRoom() && !w.moves() {
 				l.chosen = append(l.chosen, w)
 			}
 		}
@@ -228,11 +240,13 @@ func (l *oneLoop) looksAtAll(tick bool) bool {
 	return len(s.workloads) <= wholeReports || s.now >= l.lookedAtAll+wholeEvery
 }
 
-// moves says that a pod of a workload that a plan is about is on a node that is emptied.
+// moves says that a plan is about a workload with a pod on a node that is emptied.
 func (l *oneLoop) moves() bool {
-	return slices.ContainsFunc(l.chosen, func(w *workload) bool {
-		return slices.ContainsFunc(w.pods, func(p *pod) bool { return p.node != nil && p.node.draining })
-	})
+	return slices.ContainsFunc(l.chosen, (*workload).moves)
+}
+
+func (w *workload) moves() bool {
+	return slices.ContainsFunc(w.pods, func(p *pod) bool { return p.node != nil && p.node.draining })
 }
 
 // keepNodes takes a plan's memory of nodes over, with that of the nodes that it was not about.

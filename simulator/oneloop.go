@@ -284,7 +284,7 @@ func (l *oneLoop) picture(tick, few bool) (autoscaler.Cluster, bool) {
 	s := l.s
 	c := &l.buffer
 	l.leftOut, l.nodes, l.ticking = false, 0, tick
-	c.Workloads, c.Pools, c.Nodes, c.Pods, c.Partial = c.Workloads[:0], c.Pools[:0], c.Nodes[:0], c.Pods[:0], !l.whole
+	c.Workloads, c.Pools, c.Nodes, c.Pods, c.Partial = c.Workloads[:0], c.Pools[:0], c.Nodes[:0], c.Pods[:0], !s.PlanAll
 	upkeep := false
 	for _, p := range s.pools {
 		upkeep = l.pool(p, few) || upkeep

@@ -52,32 +52,18 @@ func scale() (middle, end [gapBins]float64) {
 // Manasse, McGeoch and Owicki, Competitive randomized algorithms for nonuniform problems, 1994): as long as the hazard
 // of the next arrival times the cost of the cold start exceeds the cost of keeping, it stays.
 func (g *Gaps) Keep(coldStart time.Duration) time.Duration {
-	best, bestCost := 0.0, math.Inf(1)
-	for k := -1; k < gapBins; k++ {
-		keep := 0.0
-		if k >= 0 {
-			if g[k] == 0 {
-				continue // to stay longer than the last gap that was met is wasted
-			}
-			keep = end[k]
+	missed := float64(g.Count()) // gaps that are longer than it would stay
+	met := 0.0                   // seconds kept in those that are not
+	best, bestCost := 0.0, missed*coldStart.Seconds()
+	for k, n := range g {
+		if n == 0 {
+			continue // to stay longer than the last gap that was met is wasted
 		}
-		if cost := g.cost(keep, coldStart.Seconds()); cost < bestCost {
-			best, bestCost = keep, cost
+		met += float64(n) * middle[k]
+		missed -= float64(n)
+		if cost := met + missed*(end[k]+coldStart.Seconds()); cost < bestCost {
+			best, bestCost = end[k], cost
 		}
 	}
 	return time.Duration(best * float64(time.Second))
-}
-
-func (g *Gaps) cost(keep, coldStart float64) float64 {
-	sum := 0.0
-	for i, n := range g {
-		switch {
-		case n == 0:
-		case middle[i] <= keep:
-			sum += float64(n) * middle[i]
-		default:
-			sum += float64(n) * (keep + coldStart)
-		}
-	}
-	return sum
 }
