@@ -56,17 +56,6 @@ func (w *workload) settled() bool {
 	return w.queued() == 0 && w.replicas == w.live && w.live == w.ready && len(w.pods) == w.live
 }
 
-// lacksRoom says that not all replicas of a workload have a node.
-func (w *workload) lacksRoom() bool {
-	bound := 0
-	for _, p := range w.pods {
-		if p.node != nil && !p.leaving {
-			bound++
-		}
-	}
-	return bound < w.replicas
-}
-
 // settledSince says that what happened to a workload leaves nothing to decide before the next tick.
 func (l *oneLoop) settledSince(w *workload) bool {
 	return w.simple() && w.settled() && w.replicas <= 1 && !l.freed(w)
@@ -128,10 +117,10 @@ func (l *oneLoop) choose(tick bool) {
 		clear(l.awake[len(kept):])
 		l.awake = kept
 	default:
-		// Beside those to which something happened, those that have no room for all that they want: they compete for the same. Those
+		// Beside those to which something happened, those that have not got what they want: they compete for the same room. Those
 		// that move wait for the tick.
 		for _, w := range l.awake {
-			if w.focus.marked || w.lacksRoom() && !w.moves() {
+			if w.focus.marked || !w.settled() && !w.moves() {
 				l.chosen = append(l.chosen, w)
 			}
 		}
