@@ -39,7 +39,7 @@ type checker struct {
 
 	workloads map[WorkloadID]int
 	nodes     map[NodeID]int
-	pods      map[PodID]int
+	pods      map[PodID]int        // made by pod
 	bound     map[WorkloadID]int   // pods with a node, not leaving
 	live      map[WorkloadID]int   // pods not leaving
 	used      map[NodeID]Resources // by pods bound
@@ -48,7 +48,7 @@ type checker struct {
 
 // count looks the state over once, in its own way.
 func (c *checker) count() {
-	c.workloads, c.nodes, c.pods = map[WorkloadID]int{}, map[NodeID]int{}, make(map[PodID]int, len(c.s.Pods))
+	c.workloads, c.nodes = make(map[WorkloadID]int, len(c.s.Workloads)), make(map[NodeID]int, len(c.s.Nodes))
 	c.bound, c.live, c.used, c.busy = map[WorkloadID]int{}, map[WorkloadID]int{}, map[NodeID]Resources{}, map[NodeID]PodID{}
 	for i, w := range c.s.Workloads {
 		c.workloads[w.ID] = i
@@ -58,7 +58,6 @@ func (c *checker) count() {
 	}
 	for i := range c.s.Pods {
 		p := &c.s.Pods[i]
-		c.pods[p.ID] = i
 		if p.Phase != Leaving && p.Workload != "" {
 			c.live[p.Workload]++
 			if p.Node != "" {
@@ -255,7 +254,7 @@ func (c *checker) drains() {
 }
 
 func (c *checker) eviction(node NodeID, id PodID) {
-	i, ok := c.pods[id]
+	i, ok := c.pod(id)
 	if !ok {
 		c.say(id, "only pods that are there are evicted", "not found")
 		return
@@ -265,10 +264,22 @@ func (c *checker) eviction(node NodeID, id PodID) {
 	}
 }
 
+// pod finds a pod. Few decisions name any.
+func (c *checker) pod(id PodID) (int, bool) {
+	if c.pods == nil {
+		c.pods = make(map[PodID]int, len(c.s.Pods))
+		for i := range c.s.Pods {
+			c.pods[c.s.Pods[i].ID] = i
+		}
+	}
+	i, ok := c.pods[id]
+	return i, ok
+}
+
 func (c *checker) costs() {
 	leaving := map[WorkloadID]int{}
 	for _, cost := range c.d.Costs {
-		if i, ok := c.pods[cost.Pod]; ok && cost.Cost < 0 {
+		if i, ok := c.pod(cost.Pod); ok && cost.Cost < 0 {
 			leaving[c.s.Pods[i].Workload]++
 		}
 	}

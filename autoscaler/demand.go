@@ -32,7 +32,27 @@ func (m *Memory) demand(id WorkloadID) *demandMemory {
 		w = &demandMemory{stable: window.New(time.Minute), panicked: window.New(6 * time.Second), rate: window.New(6 * time.Second)}
 		m.workloads[id] = w
 	}
+	m.rest(w)
 	return w
+}
+
+// rest takes in that the reports since the last one that named a workload did not: it was idle, which is a figure too. Doing so when
+// the workload is asked for, and not with each report, makes reports cost by what they name.
+func (m *Memory) rest(w *demandMemory) {
+	if m.heard.IsZero() {
+		return
+	}
+	end := m.heard.Add(-1) // a report is of the time before it
+	w.stable.Rest(end)
+	w.panicked.Rest(end)
+	w.rate.Rest(end)
+}
+
+// clear forgets averages that are too old to count, so that what is added next begins anew.
+func (w *demandMemory) clear() {
+	w.stable.Clear()
+	w.panicked.Clear()
+	w.rate.Clear()
 }
 
 // observe spreads the averages over the seconds that they cover, so that each second holds its own integral.

@@ -65,6 +65,7 @@ type PodLoad struct {
 type Memory struct {
 	workloads map[WorkloadID]*demandMemory
 	gateways  map[string]*gatewayMemory
+	heard     time.Time // the end of the newest report of all
 	starts    map[WorkloadID]*learn.Durations
 	joins     map[PoolID]*learn.Durations
 	resumes   map[PoolID]*learn.Durations
@@ -104,18 +105,53 @@ func (m *Memory) Observe(o Observation) {
 		o.Workloads = slices.Clone(o.Workloads)
 		slices.SortStableFunc(o.Workloads, byID)
 	}
+	var before []Load
+	if g := m.gateways[o.Gateway]; g != nil {
+		before = g.last
+	}
 	m.gateways[o.Gateway] = &gatewayMemory{at: o.At, last: o.Workloads}
+	for i := range o.Workloads {
+		m.demand(o.Workloads[i].ID).observe(o.At, &o.Workloads[i], o.Interval, len(m.gateways))
+	}
+	// A workload that is not named was idle here. Those that were named before end their time; of the others, rest tells.
+	next := 0
+	for i := range before {
+		for next < len(o.Workloads) && o.Workloads[next].ID < before[i].ID {
+			next++
+		}
+		if next == len(o.Workloads) || o.Workloads[next].ID != before[i].ID {
+			m.idle(o, m.workloads[before[i].ID])
+		}
+	}
+	if o.At.Add(-o.Interval).Unix() > m.heard.Unix()+1 {
+		m.gap(o)
+	}
+	if o.At.After(m.heard) {
+		m.heard = o.At
+	}
+}
+
+// idle takes in that a report did not name a workload.
+func (m *Memory) idle(o Observation, w *demandMemory) {
+	if w == nil {
+		return
+	}
+	if m.rest(w); w.stable.Empty(o.At) {
+		w.clear()
+		return
+	}
+	w.observe(o.At, &Load{}, o.Interval, len(m.gateways))
+}
+
+// gap takes in a report before which there was none for a while. Nobody knows what was then; windows that it is longer than begin anew.
+func (m *Memory) gap(o Observation) {
 	named := make(map[WorkloadID]bool, len(o.Workloads))
 	for i := range o.Workloads {
-		l := &o.Workloads[i]
-		named[l.ID] = true
-		w := m.demand(l.ID)
-		w.observe(o.At, l, o.Interval, len(m.gateways))
+		named[o.Workloads[i].ID] = true
 	}
-	// A workload that is not named was idle here, which is a figure too.
 	for id, w := range m.workloads {
-		if !named[id] && !w.stable.Empty(o.At) {
-			w.observe(o.At, &Load{}, o.Interval, len(m.gateways))
+		if !named[id] {
+			m.idle(o, w)
 		}
 	}
 }

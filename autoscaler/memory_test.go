@@ -242,3 +242,50 @@ func TestWhatIsRememberedOfAPartIsKeptBesideTheRest(t *testing.T) {
 		t.Errorf("after a decision about all: %v", got)
 	}
 }
+
+// TestHowOftenAMemoryIsAskedDoesNotMatter: what reports do not name is idle, whether or not anybody asks in between.
+func TestHowOftenAMemoryIsAskedDoesNotMatter(t *testing.T) {
+	ids := []autoscaler.WorkloadID{"ns/a", "ns/b", "ns/c"}
+	demands := func(m *autoscaler.Memory, at time.Time) (all []autoscaler.Demand) {
+		var c autoscaler.Cluster
+		for _, id := range ids {
+			c.Workloads = append(c.Workloads, oneWorkload(id).Workloads...)
+			c.Workloads[len(c.Workloads)-1].Policy.StableWindow = 8 * time.Second
+		}
+		for _, w := range m.State(at, c).Workloads {
+			all = append(all, autoscaler.Demand{Stable: w.Demand.Stable, Panic: w.Demand.Panic, Deviation: w.Demand.Deviation, Rate: w.Demand.Rate})
+		}
+		return all
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		often, seldom := autoscaler.NewMemory(), autoscaler.NewMemory()
+		demands(often, noon)
+		demands(seldom, noon)
+		now := noon
+		last := map[string]time.Time{"g": noon, "h": noon}
+		for range rapid.IntRange(1, 40).Draw(t, "reports") {
+			now = now.Add(time.Duration(rapid.SampledFrom([]int{500, 730, 1000, 1000, 1270, 3100, 9500}).Draw(t, "ms")) * time.Millisecond)
+			o := autoscaler.Observation{At: now, Gateway: rapid.SampledFrom([]string{"g", "g", "g", "h"}).Draw(t, "gateway"), Partial: rapid.IntRange(0, 5).Draw(t, "partial") == 0}
+			if !o.Partial {
+				o.Interval = min(now.Sub(last[o.Gateway]), time.Second)
+				last[o.Gateway] = now
+			}
+			for _, id := range ids {
+				if rapid.IntRange(0, 3).Draw(t, "named") > 0 {
+					continue
+				}
+				l := autoscaler.Load{ID: id, Queued: rapid.IntRange(0, 2).Draw(t, "queued")}
+				if !o.Partial {
+					l.Concurrency, l.Arrivals = float64(rapid.IntRange(0, 9).Draw(t, "concurrency")), rapid.IntRange(0, 9).Draw(t, "arrivals")
+				}
+				o.Workloads = append(o.Workloads, l)
+			}
+			often.Observe(o)
+			seldom.Observe(o)
+			demands(often, now)
+		}
+		if a, b := demands(often, now), demands(seldom, now); !reflect.DeepEqual(a, b) {
+			t.Fatalf("asked often %+v, seldom %+v", a, b)
+		}
+	})
+}

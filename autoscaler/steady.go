@@ -2,25 +2,48 @@ package autoscaler
 
 import "time"
 
-// Steady says that Plan would leave a workload of one replica, which is ready and not in panic, at one replica:
-// its averages ask for no more, and it is not idle for as long as it would have to be to go. busy is that requests are held or
-// in flight now. It costs a fraction of a plan, and it may say no where a plan changes nothing; TestSteadyIsSteady holds it to Plan.
-// Drivers with very many workloads may leave those that are steady out of a State.
-func (m *Memory) Steady(now time.Time, w *Workload, busy bool) bool {
+// Steady says until when Plan would leave a workload of one replica, which is ready and not in panic, at one replica if no request
+// comes: its averages ask for no more, and it is not idle for as long as it would have to be to go. It is zero when a plan must
+// tell. busy is that requests are held or in flight now. It costs a fraction of a plan, and it may be zero where a plan changes nothing;
+// TestSteadyIsSteady holds it to Plan. Drivers with very many workloads may leave those that are steady out of a State.
+func (m *Memory) Steady(now time.Time, w *Workload, busy bool) time.Time {
 	p := &w.Policy
 	if p.Auto || p.RateTarget > 0 || len(w.Signals) > 0 || len(p.Floors) > 0 || p.Objective.Price > 0 || p.Activation > 1 || p.Min > 1 || p.Initial > 1 {
-		return false
+		return time.Time{}
 	}
 	mem := m.workloads[w.ID]
-	if mem == nil || mem.stable.Length() != p.StableWindow || mem.panicked.Length() != p.PanicWindow {
-		return false
+	if mem != nil {
+		m.rest(mem)
 	}
-	return mem.suffices(now, p) && (busy || now.Before(m.goes(now, w, mem)))
+	if mem == nil || mem.stable.Length() != p.StableWindow || mem.panicked.Length() != p.PanicWindow {
+		return time.Time{}
+	}
+	d := Demand{Stable: mem.stable.Mean(now), Panic: mem.panicked.Mean(now)}
+	if !mem.suffices(now, p, d) {
+		return time.Time{}
+	}
+	if busy {
+		return now.Add(Tick)
+	}
+	goes := m.goes(now, w, mem)
+	if d.Stable > 0 || d.Panic > 0 {
+		goes = earlier(goes, now.Add(Tick)) // the averages move with each second
+	}
+	if !now.Before(goes) {
+		return time.Time{}
+	}
+	return goes
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // suffices says that one replica is all that the averages ask for.
-func (w *demandMemory) suffices(now time.Time, p *Policy) bool {
-	d := Demand{Stable: w.stable.Mean(now), Panic: w.panicked.Mean(now)}
+func (w *demandMemory) suffices(now time.Time, p *Policy, d Demand) bool {
 	if max(d.Stable, d.Panic) > p.Target {
 		return false
 	}

@@ -33,6 +33,7 @@ func TestSteadyIsSteady(t *testing.T) {
 		most := rapid.SampledFrom([]int{1, 2, 4}).Draw(t, "most")
 		every := rapid.SampledFrom([]int{2, 10, 40}).Draw(t, "every")
 		chance := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "chance"), 0))
+		until := time.Time{} // as it was last said
 		for n := 1; n <= 300; n++ {
 			load := autoscaler.Load{}
 			if chance.IntN(every) == 0 {
@@ -43,7 +44,10 @@ func TestSteadyIsSteady(t *testing.T) {
 				}
 			}
 			report(m, float64(n), load)
-			says := m.Steady(second(float64(n)), &c.Workloads[0], len(load.Pods) > 0)
+			if now := second(float64(n)); load.Arrivals > 0 || !now.Before(until) {
+				until = m.Steady(now, &c.Workloads[0], len(load.Pods) > 0)
+			}
+			says := second(float64(n)).Before(until)
 			d := autoscaler.Plan(m.State(second(float64(n)), fresh(c)))
 			plans++
 			if says {

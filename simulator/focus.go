@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -27,12 +28,15 @@ type focus struct {
 	// told is whether the last report had requests of it; lastBusy when it last had any.
 	told     bool
 	lastBusy time.Duration
+	// until is up to when a plan would leave it as it is, if nothing happens to it.
+	until time.Duration
 	// plan is the number of the last plan that was about it.
 	plan int
 }
 
 // mark makes the next plan look at a workload.
 func (l *oneLoop) mark(w *workload) {
+	w.focus.until = 0
 	if !w.focus.marked {
 		w.focus.marked = true
 		l.marked = append(l.marked, w)
@@ -75,13 +79,25 @@ func (l *oneLoop) freed(*workload) bool {
 
 // still says that a plan at now would leave a workload as it is.
 func (l *oneLoop) still(w *workload) bool {
+	if l.s.now < w.focus.until {
+		return true
+	}
 	if !w.simple() || !w.settled() || w.replicas > 1 || w.replicas == 1 && w.pods[0].cost != 0 {
 		return false
 	}
 	if m, ok := l.memos[w.ID]; !ok || !m.PanicSince.IsZero() {
 		return false
 	}
-	return w.replicas == 0 || l.memory.Steady(l.s.clock(), &w.Workload.Workload, w.focus.told)
+	if w.replicas == 0 {
+		w.focus.until = math.MaxInt64
+		return true
+	}
+	until := l.memory.Steady(l.s.clock(), &w.Workload.Workload, w.focus.told)
+	if until.IsZero() {
+		return false
+	}
+	w.focus.until = until.Sub(epoch)
+	return true
 }
 
 // sleeps says that a workload may be left out until something happens to it.

@@ -287,7 +287,7 @@ func (s *simulation) reportPart(memory *autoscaler.Memory, list []*workload) {
 func (w *workload) load() autoscaler.Load {
 	l := autoscaler.Load{ID: w.ID, Queued: w.queued(), Arrivals: w.arrivals, Ended: w.ended, Service: w.service}
 	w.arrivals, w.ended, w.service = 0, 0, 0
-	w.focus.told = w.busy() > 0
+	w.focus.told, w.focus.until = w.busy() > 0, 0
 	if w.flow != nil {
 		l.Pods = w.flowLoads()
 	} else if w.inFlight > 0 {

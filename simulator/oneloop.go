@@ -208,7 +208,7 @@ func (l *oneLoop) carryOut(d autoscaler.Decision, observed time.Duration) {
 		for _, w := range l.chosen {
 			for _, p := range w.pods {
 				if p.id == c.Pod {
-					p.cost = c.Cost
+					p.cost, w.focus.until = c.Cost, 0
 				}
 			}
 		}

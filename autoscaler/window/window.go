@@ -50,6 +50,19 @@ func (a *Average) Add(now time.Time, v float64) {
 	a.total += v
 }
 
+// Clear forgets all values: the next one begins anew.
+func (a *Average) Clear() { a.used = false }
+
+// Rest counts each second from the newest value up to now as zero, as adding zero in each would.
+func (a *Average) Rest(now time.Time) {
+	s := now.Unix()
+	if !a.used || s <= a.last {
+		return
+	}
+	a.drop(a.last+1, min(s, a.last+a.length))
+	a.last = s
+}
+
 // Mean is the average at now, rounded to six digits (so that sums and differences of floats do not show). Seconds
 // after the last value do not count as zero: no news is not no load.
 func (a *Average) Mean(now time.Time) float64 {
@@ -80,9 +93,13 @@ func (a *Average) Deviation(now time.Time) float64 {
 		return 0
 	}
 	sum, squares := 0.0, 0.0
-	for s := oldest; s < a.last; s++ {
-		v := a.sums[a.slot(s)]
+	at := a.slot(oldest)
+	for range a.last - oldest {
+		v := a.sums[at]
 		sum, squares = sum+v, squares+v*v
+		if at++; at == a.length {
+			at = 0
+		}
 	}
 	return math.Round(math.Sqrt(math.Max(0, squares/n-sum/n*sum/n))*1e6) / 1e6
 }
