@@ -57,7 +57,7 @@ differential: ## where pods may run, against the real scheduler's plugins: tens 
 
 .PHONY: e2e
 e2e: ## the whole of it on a real control plane (builds one the first time)
-	go test -count=1 -timeout 30m ./test/devcluster/... ./deploy/... ./cloudprovider/local/... ./autoscaler/live/... ./simulator/report/... ./test/e2e/...
+	go test -count=1 -timeout 30m ./test/devcluster/... ./deploy/... ./cloudprovider/local/... ./autoscaler/live/... ./simulator/report/... ./test/browser/... ./test/e2e/...
 
 .PHONY: bench
 bench: build ## micro-benchmarks, then from-zero and step on devcluster; see docs/benchmarks.md

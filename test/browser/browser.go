@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -28,7 +29,7 @@ type Page struct {
 	Errors []string
 }
 
-// Open starts Chromium on a URL. It skips under -short, and where there is none: Debian's package chromium has it.
+// Open starts Chromium on a URL and waits for the page to be loaded. It skips under -short, and where there is none: Debian's package chromium has it.
 func Open(t *testing.T, url string) *Page {
 	t.Helper()
 	if testing.Short() {
@@ -96,6 +97,7 @@ func Open(t *testing.T, url string) *Page {
 	for _, domain := range []string{"Runtime.enable", "Log.enable", "Page.enable", "Accessibility.enable"} {
 		b.Call(domain, nil, nil)
 	}
+	b.Until(`document.readyState === "complete" && location.href.startsWith(` + strconv.Quote(url) + `)`) // there is an empty page before it
 	return b
 }
 
@@ -117,6 +119,13 @@ func (b *Page) await(ctx context.Context, ask func() string) string {
 // Call asks the browser and reads the answer into a value, unless that is nil.
 func (b *Page) Call(method string, params map[string]any, into any) {
 	b.t.Helper()
+	if err := b.ask(method, params, into); err != nil {
+		b.t.Fatalf("%s: %v", method, err)
+	}
+}
+
+func (b *Page) ask(method string, params map[string]any, into any) error {
+	b.t.Helper()
 	b.id++
 	body, err := json.Marshal(map[string]any{"id": b.id, "method": method, "params": params})
 	if err != nil {
@@ -125,7 +134,7 @@ func (b *Page) Call(method string, params map[string]any, into any) {
 	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
 	defer cancel()
 	if err := b.conn.Write(ctx, websocket.MessageText, body); err != nil {
-		b.t.Fatal(err)
+		b.t.Fatalf("%s: %v", method, err)
 	}
 	for {
 		_, data, err := b.conn.Read(ctx)
@@ -140,7 +149,7 @@ func (b *Page) Call(method string, params map[string]any, into any) {
 			Error  *struct{ Message string }
 		}
 		if err := json.Unmarshal(data, &m); err != nil {
-			b.t.Fatal(err)
+			b.t.Fatalf("%s: %v", method, err)
 		}
 		if m.Method == "Runtime.exceptionThrown" || m.Method == "Log.entryAdded" && strings.Contains(string(m.Params), `"level":"error"`) {
 			b.Errors = append(b.Errors, string(m.Params))
@@ -149,42 +158,59 @@ func (b *Page) Call(method string, params map[string]any, into any) {
 			continue
 		}
 		if m.Error != nil {
-			b.t.Fatalf("%s: %s", method, m.Error.Message)
+			return errors.New(m.Error.Message)
 		}
 		if into != nil {
-			if err := json.Unmarshal(m.Result, into); err != nil {
-				b.t.Fatal(err)
-			}
+			return json.Unmarshal(m.Result, into)
 		}
-		return
+		return nil
 	}
 }
 
 // Eval is what an expression is in the page, as a string.
 func (b *Page) Eval(expression string) string {
 	b.t.Helper()
-	var out struct {
-		Result           struct{ Value any }
-		ExceptionDetails *struct{ Text string }
+	value, err := b.eval(expression)
+	if err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
 	}
-	b.Call("Runtime.evaluate", map[string]any{"expression": expression, "awaitPromise": true, "returnByValue": true}, &out)
-	if out.ExceptionDetails != nil {
-		b.t.Fatalf("%s: %s", expression, out.ExceptionDetails.Text)
-	}
-	return fmt.Sprint(out.Result.Value)
+	return value
 }
 
-// Until waits for an expression to be true.
+func (b *Page) eval(expression string) (string, error) {
+	b.t.Helper()
+	var out struct {
+		Result           struct{ Value any }
+		ExceptionDetails *struct {
+			Text      string
+			Exception struct{ Description string }
+		}
+	}
+	if err := b.ask("Runtime.evaluate", map[string]any{"expression": expression, "awaitPromise": true, "returnByValue": true}, &out); err != nil {
+		return "", err
+	}
+	if e := out.ExceptionDetails; e != nil {
+		return "", fmt.Errorf("%s %s", e.Text, e.Exception.Description)
+	}
+	return fmt.Sprint(out.Result.Value), nil
+}
+
+// Until waits for an expression to be true. One that throws is not true yet: what it names may still be on its way.
 func (b *Page) Until(expression string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
 	defer cancel()
-	b.await(ctx, func() string {
-		if b.Eval("Boolean("+expression+")") == "true" {
-			return "yes"
+	for tick := time.Tick(50 * time.Millisecond); ; {
+		got, err := b.eval("Boolean(" + expression + ")")
+		if err == nil && got == "true" {
+			return
 		}
-		return ""
-	})
+		select {
+		case <-tick:
+		case <-ctx.Done():
+			b.t.Fatalf("%s is not so within 30 s (%s %v); on the console: %v", expression, got, err, b.Errors)
+		}
+	}
 }
 
 // Key presses a key and lets it go.
