@@ -39,17 +39,17 @@ type checker struct {
 
 	workloads map[WorkloadID]int
 	nodes     map[NodeID]int
-	pods      map[PodID]int        // made by pod
-	bound     map[WorkloadID]int   // pods with a node, not leaving
-	live      map[WorkloadID]int   // pods not leaving
-	used      map[NodeID]Resources // by pods bound
-	busy      map[NodeID]PodID     // one pod that keeps the node from being empty
+	pods      map[PodID]int      // made by pod
+	bound     map[WorkloadID]int // pods with a node, not leaving
+	live      map[WorkloadID]int // pods not leaving
+	used      []Resources        // by pods bound, by position of the node
+	busy      []PodID            // one pod that keeps the node from being empty, likewise
 }
 
 // count looks the state over once, in its own way.
 func (c *checker) count() {
 	c.workloads, c.nodes = make(map[WorkloadID]int, len(c.s.Workloads)), make(map[NodeID]int, len(c.s.Nodes))
-	c.bound, c.live, c.used, c.busy = map[WorkloadID]int{}, map[WorkloadID]int{}, map[NodeID]Resources{}, map[NodeID]PodID{}
+	c.bound, c.live, c.used, c.busy = map[WorkloadID]int{}, map[WorkloadID]int{}, make([]Resources, len(c.s.Nodes)), make([]PodID, len(c.s.Nodes))
 	for i, w := range c.s.Workloads {
 		c.workloads[w.ID] = i
 	}
@@ -64,13 +64,14 @@ func (c *checker) count() {
 				c.bound[p.Workload]++
 			}
 		}
-		if p.Node == "" {
+		at, there := c.nodes[p.Node]
+		if !there {
 			continue
 		}
-		u, need := c.used[p.Node], p.Shape.Needs
-		c.used[p.Node] = Resources{CPU: u.CPU + need.CPU, Memory: u.Memory + need.Memory, Pods: u.Pods + need.Pods}
+		u, need := c.used[at], p.Shape.Needs
+		c.used[at] = Resources{CPU: u.CPU + need.CPU, Memory: u.Memory + need.Memory, Pods: u.Pods + need.Pods}
 		if p.Daemon == "" && !p.Mirror {
-			c.busy[p.Node] = p.ID
+			c.busy[at] = p.ID
 		}
 	}
 }
@@ -136,7 +137,7 @@ func (c *checker) placements() {
 			c.placedCount(p, count)
 		}
 	}
-	for _, n := range c.s.Nodes {
+	for at, n := range c.s.Nodes {
 		want, ok := planned[n.ID]
 		if !ok {
 			continue
@@ -145,7 +146,7 @@ func (c *checker) placements() {
 		if n.Phase != Ready && n.Phase != Coming || n.Cordoned {
 			c.say(n.ID, "pods are placed on nodes that take them", "phase %d, cordoned %v", n.Phase, n.Cordoned)
 		}
-		used := c.used[n.ID]
+		used := c.used[at]
 		free := Resources{CPU: n.Allocatable.CPU - used.CPU, Memory: n.Allocatable.Memory - used.Memory, Pods: n.Allocatable.Pods - used.Pods}
 		if want.CPU > max(free.CPU, 0) || want.Memory > max(free.Memory, 0) || want.Pods > max(free.Pods, 0) {
 			c.say(n.ID, "a node is not filled beyond its room", "%v into %v", want, free)
@@ -230,7 +231,7 @@ func (c *checker) deletion(p Pool, id NodeID) {
 	if !n.Draining || n.Phase != Ready {
 		c.say(id, "a node is drained before it ends", "phase %d, draining %v", n.Phase, n.Draining)
 	}
-	if pod, ok := c.busy[id]; ok {
+	if pod := c.busy[i]; pod != "" {
 		c.say(id, "a node that ends is empty", "pod %s", pod)
 	}
 }

@@ -77,7 +77,7 @@ func (c *checker) moves() {
 		}
 		n := c.s.Nodes[i]
 		pool := c.pool(n.Pool)
-		if _, used := c.busy[d.Node]; !used || pool == nil || d.Why.Rule == OverMax {
+		if c.busy[i] == "" || pool == nil || d.Why.Rule == OverMax {
 			continue
 		}
 		begins[n.Pool]++

@@ -25,21 +25,25 @@ func (m *Memory) Steady(now time.Time, w *Workload, busy bool) time.Time {
 	if busy {
 		return now.Add(Tick)
 	}
-	goes := m.goes(now, w, mem)
-	if d.Stable > 0 || d.Panic > 0 {
-		goes = earlier(goes, now.Add(Tick)) // the averages move with each second
+	since := mem.idleSince
+	if since.IsZero() {
+		since = mem.busyUntil
 	}
-	if !now.Before(goes) {
+	if since.IsZero() {
 		return time.Time{}
 	}
-	return goes
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
+	moves := d.Stable > 0 || d.Panic > 0 // the averages do, with each second
+	if moves && now.Before(since.Add(min(p.StableWindow, p.PanicWindow)+p.ZeroRetention)) {
+		return now.Add(Tick) // no wait is shorter
 	}
-	return a
+	switch goes := since.Add(m.wait(w, mem)); {
+	case !now.Before(goes):
+		return time.Time{}
+	case moves:
+		return now.Add(Tick)
+	default:
+		return goes
+	}
 }
 
 // suffices says that one replica is all that the averages ask for.
@@ -58,19 +62,13 @@ func (w *demandMemory) suffices(now time.Time, p *Policy, d Demand) bool {
 	return outlook(p, &d, now, p.StableWindow.Seconds()).Quantile(waitQuantile) <= p.perPod()
 }
 
-// goes is when the last replica goes if no request comes, at the earliest.
-func (m *Memory) goes(now time.Time, w *Workload, mem *demandMemory) time.Time {
-	p, since := &w.Policy, mem.idleSince
-	if since.IsZero() {
-		since = mem.busyUntil
-	}
-	if since.IsZero() {
-		return now
-	}
+// wait is for how long the last replica stays when no request comes, at least.
+func (m *Memory) wait(w *Workload, mem *demandMemory) time.Duration {
+	p := &w.Policy
 	wait := p.StableWindow
 	if p.Name != KPA && p.Objective.Wait > 0 && mem.gaps.Count() >= gapsNeeded {
 		v := Workload{Policy: *p, Start: m.start(w), Demand: Demand{Gaps: mem.gaps}}
 		wait = keepFor(&v, waitQuantile)
 	}
-	return since.Add(wait + p.ZeroRetention)
+	return wait + p.ZeroRetention
 }

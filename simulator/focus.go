@@ -28,6 +28,9 @@ type focus struct {
 	// told is whether the last report had requests of it; lastBusy when it last had any.
 	told     bool
 	lastBusy time.Duration
+	// memo is what the last plan about it remembers; known that there is one.
+	memo  autoscaler.WorkloadMemo
+	known bool
 	// until is up to when a plan would leave it as it is, if nothing happens to it.
 	until time.Duration
 	// plan is the number of the last plan that was about it.
@@ -85,7 +88,7 @@ func (l *oneLoop) still(w *workload) bool {
 	if !w.simple() || !w.settled() || w.replicas > 1 || w.replicas == 1 && w.pods[0].cost != 0 {
 		return false
 	}
-	if m, ok := l.memos[w.ID]; !ok || !m.PanicSince.IsZero() {
+	if !w.focus.known || !w.focus.memo.PanicSince.IsZero() {
 		return false
 	}
 	if w.replicas == 0 {
@@ -122,7 +125,7 @@ func (l *oneLoop) choose(tick bool) {
 			}
 			if !w.focus.marked && l.sleeps(w) {
 				w.focus.awake = false
-				delete(l.memos, w.ID)
+				w.focus.known = false
 				continue
 			}
 			kept = append(kept, w)

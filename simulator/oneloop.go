@@ -24,7 +24,6 @@ type oneLoop struct {
 	// awake are the workloads in which anything goes on, sorted by id; marked are those to look at in the next plan.
 	awake  []*workload
 	marked []*workload
-	memos  map[autoscaler.WorkloadID]autoscaler.WorkloadMemo
 	memo   autoscaler.Memo
 	buffer autoscaler.Cluster
 	chosen []*workload
@@ -40,7 +39,7 @@ type oneLoop struct {
 }
 
 func newOneLoop(s *simulation) *oneLoop {
-	l := &oneLoop{s: s, memory: autoscaler.NewMemory(), urgentSince: -1, memos: map[autoscaler.WorkloadID]autoscaler.WorkloadMemo{}, pools: map[autoscaler.PoolID]*pool{}}
+	l := &oneLoop{s: s, memory: autoscaler.NewMemory(), urgentSince: -1, pools: map[autoscaler.PoolID]*pool{}}
 	for _, p := range s.pools {
 		l.pools[p.ID] = p
 	}
@@ -158,13 +157,13 @@ func (l *oneLoop) plan(observed time.Duration, tick bool) {
 	}
 	l.last, l.took = s.now, planItem*time.Duration(len(c.Workloads)+len(c.Pods)+l.nodes)
 	state := l.memory.State(s.clock(), c)
-	state.Memo = l.remember(state.Workloads)
+	state.Memo = l.remember()
 	d := autoscaler.Plan(state)
 	if l.leftOut && slices.ContainsFunc(d.Orders, func(o autoscaler.Order) bool { return o.To > o.From }) {
 		// What is to be bought may have room on a node that was left out.
 		c, _ = l.picture(tick, false)
 		state = l.memory.State(s.clock(), c)
-		state.Memo = l.remember(state.Workloads)
+		state.Memo = l.remember()
 		d = autoscaler.Plan(state)
 	}
 	s.result.plans++
@@ -183,22 +182,21 @@ func (l *oneLoop) plan(observed time.Duration, tick bool) {
 }
 
 // remember is the memo for a plan: that of the workloads that it is about.
-func (l *oneLoop) remember(workloads []autoscaler.Workload) autoscaler.Memo {
-	m := l.memo
-	m.Workloads = m.Workloads[:0]
-	for i := range workloads {
-		if memo, ok := l.memos[workloads[i].ID]; ok {
-			m.Workloads = append(m.Workloads, memo)
+func (l *oneLoop) remember() autoscaler.Memo {
+	l.memo.Workloads = l.memo.Workloads[:0]
+	for _, w := range l.chosen {
+		if w.focus.known {
+			l.memo.Workloads = append(l.memo.Workloads, w.focus.memo)
 		}
 	}
-	return m
+	return l.memo
 }
 
 func (l *oneLoop) keep(d autoscaler.Decision) {
 	l.keepNodes(d.Memo.Nodes)
 	l.memo.Bought = d.Memo.Bought
-	for _, m := range d.Memo.Workloads {
-		l.memos[m.ID] = m
+	for i, w := range l.chosen {
+		w.focus.memo, w.focus.known = d.Memo.Workloads[i], true
 	}
 }
 

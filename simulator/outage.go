@@ -74,10 +74,10 @@ func (s *simulation) comeBack() {
 // forget begins anew with an empty memory, as a new leader does.
 func (l *oneLoop) forget() {
 	l.memory = autoscaler.NewMemory()
-	clear(l.memos)
 	l.memo = autoscaler.Memo{}
 	l.reportedOnce = false
 	for _, w := range l.s.sorted {
+		w.focus.known = false
 		l.mark(w)
 	}
 	l.s.reported = l.s.now
