@@ -39,17 +39,18 @@ type checker struct {
 
 	workloads map[WorkloadID]int
 	nodes     map[NodeID]int
-	pods      map[PodID]int      // made by pod
-	bound     map[WorkloadID]int // pods with a node, not leaving
-	live      map[WorkloadID]int // pods not leaving
-	used      []Resources        // by pods bound, by position of the node
-	busy      []PodID            // one pod that keeps the node from being empty, likewise
+	pods      map[PodID]int // made by pod
+	bound     []int         // pods with a node, not leaving, by position of the workload
+	live      []int         // pods not leaving, likewise
+	used      []Resources   // by pods bound, by position of the node
+	busy      []PodID       // one pod that keeps the node from being empty, likewise
 }
 
 // count looks the state over once, in its own way.
 func (c *checker) count() {
 	c.workloads, c.nodes = make(map[WorkloadID]int, len(c.s.Workloads)), make(map[NodeID]int, len(c.s.Nodes))
-	c.bound, c.live, c.used, c.busy = map[WorkloadID]int{}, map[WorkloadID]int{}, make([]Resources, len(c.s.Nodes)), make([]PodID, len(c.s.Nodes))
+	c.bound, c.live = make([]int, len(c.s.Workloads)), make([]int, len(c.s.Workloads))
+	c.used, c.busy = make([]Resources, len(c.s.Nodes)), make([]PodID, len(c.s.Nodes))
 	for i, w := range c.s.Workloads {
 		c.workloads[w.ID] = i
 	}
@@ -58,10 +59,10 @@ func (c *checker) count() {
 	}
 	for i := range c.s.Pods {
 		p := &c.s.Pods[i]
-		if p.Phase != Leaving && p.Workload != "" {
-			c.live[p.Workload]++
+		if w, there := c.workloads[p.Workload]; there && p.Phase != Leaving {
+			c.live[w]++
 			if p.Node != "" {
-				c.bound[p.Workload]++
+				c.bound[w]++
 			}
 		}
 		at, there := c.nodes[p.Node]
@@ -163,7 +164,7 @@ func (c *checker) placedCount(p Placement, count int) {
 	if !ok || i >= len(c.d.Scales) {
 		return
 	}
-	if want := c.d.Scales[i].To - c.bound[p.Workload]; count != want {
+	if want := c.d.Scales[i].To - c.bound[i]; count != want {
 		c.say(p.Workload, "each replica is placed once", "%d placed, %d without a node", count, want)
 	}
 }
@@ -285,8 +286,8 @@ func (c *checker) costs() {
 		}
 	}
 	for i, w := range c.s.Workloads {
-		if n := leaving[w.ID]; n > 0 && i < len(c.d.Scales) && n > c.live[w.ID]-c.d.Scales[i].To {
-			c.say(w.ID, "no more pods are marked than leave", "%d marked, %d to %d", n, c.live[w.ID], c.d.Scales[i].To)
+		if n := leaving[w.ID]; n > 0 && i < len(c.d.Scales) && n > c.live[i]-c.d.Scales[i].To {
+			c.say(w.ID, "no more pods are marked than leave", "%d marked, %d to %d", n, c.live[i], c.d.Scales[i].To)
 		}
 	}
 }

@@ -40,10 +40,7 @@ func machineOf(n *Node) fit.Node {
 func named(m *fit.Node, name string) fit.Node {
 	out := *m
 	out.Name = name
-	i, there := slices.BinarySearchFunc(m.Labels, fit.LabelHostname, func(l Label, key string) int { return strings.Compare(l.Key, key) })
-	if !there {
-		out.Labels = slices.Insert(slices.Clone(m.Labels), i, Label{Key: fit.LabelHostname, Value: name})
-	}
+	out.Labels = m.Labels.Or(fit.LabelHostname, name)
 	return out
 }
 

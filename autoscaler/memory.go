@@ -376,10 +376,30 @@ func (c *Cluster) sort() {
 	slices.SortFunc(c.Pools, func(a, b Pool) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Groups, func(a, b Group) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Nodes, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
-	slices.SortFunc(c.Pods, func(a, b Pod) int { return cmp.Compare(a.ID, b.ID) })
+	sortPods(c.Pods)
 	slices.SortFunc(c.Daemons, func(a, b Daemon) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Buffers, func(a, b Buffer) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Namespaces, func(a, b Namespace) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// sortPods sorts by id. There are many of them and they are large: each is moved twice, whatever their order.
+func sortPods(pods []Pod) {
+	if slices.IsSortedFunc(pods, func(a, b Pod) int { return cmp.Compare(a.ID, b.ID) }) {
+		return
+	}
+	type place struct {
+		id PodID
+		at int
+	}
+	places := make([]place, len(pods))
+	for i := range pods {
+		places[i] = place{id: pods[i].ID, at: i}
+	}
+	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.id, b.id) })
+	old := slices.Clone(pods)
+	for i, p := range places {
+		pods[i] = old[p.at]
+	}
 }
 
 func addSample[ID comparable](m map[ID]*learn.Durations, id ID, d time.Duration) {

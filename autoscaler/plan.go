@@ -92,7 +92,6 @@ type view struct {
 
 func look(s *State) *view {
 	v := &view{
-		podsOf: make([][]int32, len(s.Workloads)), podsOn: make([][]int32, len(s.Nodes)),
 		workloadOf: make([]int32, len(s.Pods)), nodeOf: make([]int32, len(s.Pods)),
 		ready: make([]int, len(s.Workloads)), live: make([]int, len(s.Workloads)),
 		poolOf: make([]int32, len(s.Nodes)), free: make([]Resources, len(s.Nodes)), busy: make([]int, len(s.Nodes)),
@@ -129,8 +128,10 @@ func look(s *State) *view {
 		}
 	}
 	for i := range s.Pods {
-		v.addPod(s, i, workloads(s.Pods[i].Workload), find(nodes, s.Pods[i].Node))
+		v.workloadOf[i], v.nodeOf[i] = workloads(s.Pods[i].Workload), find(nodes, s.Pods[i].Node)
+		v.addPod(&s.Pods[i], i)
 	}
+	v.podsOf, v.podsOn = gather(v.workloadOf, len(s.Workloads)), gather(v.nodeOf, len(s.Nodes))
 	v.remember(s)
 	v.reserveDaemons(s)
 	v.surplus = surplusNodes(s, v)
@@ -163,12 +164,9 @@ func (v *view) remember(s *State) {
 	}
 }
 
-func (v *view) addPod(s *State, i int, workload, node int32) {
-	p := &s.Pods[i]
-	v.workloadOf[i], v.nodeOf[i] = workload, node
+func (v *view) addPod(p *Pod, i int) {
 	v.reaches = v.reaches || reaches(p.Shape.Rules)
-	if workload >= 0 {
-		v.podsOf[workload] = append(v.podsOf[workload], int32(i))
+	if workload := v.workloadOf[i]; workload >= 0 {
 		if p.Phase != Leaving {
 			v.live[workload]++
 		}
@@ -178,13 +176,37 @@ func (v *view) addPod(s *State, i int, workload, node int32) {
 	} else if p.Node == "" && p.Phase == Pending && p.Daemon == "" {
 		v.waiting = append(v.waiting, int32(i))
 	}
-	if node >= 0 {
-		v.podsOn[node] = append(v.podsOn[node], int32(i))
+	if node := v.nodeOf[i]; node >= 0 {
 		v.free[node] = v.free[node].Minus(p.Shape.Needs)
 		if p.Daemon == "" && !p.Mirror {
 			v.busy[node]++
 		}
 	}
+}
+
+// gather lists, for each of n owners, the positions that name it in rising order. All lists share one array, and none has room
+// for more, so that appending to one copies it.
+func gather(owners []int32, n int) [][]int32 {
+	counts := make([]int32, n)
+	total := int32(0)
+	for _, o := range owners {
+		if o >= 0 {
+			counts[o]++
+			total++
+		}
+	}
+	all, lists := make([]int32, total), make([][]int32, n)
+	total = 0
+	for o, count := range counts {
+		lists[o] = all[total : total : total+count]
+		total += count
+	}
+	for i, o := range owners {
+		if o >= 0 {
+			lists[o] = append(lists[o], int32(i))
+		}
+	}
+	return lists
 }
 
 // reserveDaemons keeps room for daemons on new machines, and on nodes where they have not arrived yet, so that no other

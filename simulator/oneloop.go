@@ -331,7 +331,7 @@ func (l *oneLoop) pool(p *pool, few bool) (upkeep bool) {
 		}
 		v := autoscaler.Node{
 			ID: autoscaler.NodeID(n.id), Pool: p.ID, Instance: n.id, Phase: autoscaler.Coming, Allocatable: p.Allocatable,
-			Labels: p.Labels, Taints: p.Taints, Draining: n.draining, Since: epoch.Add(n.ordered),
+			Labels: n.named(), Taints: p.Taints, Draining: n.draining, Since: epoch.Add(n.ordered),
 		}
 		switch {
 		case n.deleting:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/fit"
 )
 
 // Faults are what goes wrong at a provider. The zero value is nothing.
@@ -73,6 +74,7 @@ const stockMemory = time.Minute
 // node is the model of one machine.
 type node struct {
 	id         string
+	labels     fit.Labels // those of its pool and its name, once asked for
 	pool       *pool
 	ordered    time.Duration
 	joined     time.Duration
@@ -85,6 +87,14 @@ type node struct {
 	deleting   bool
 	gone       bool
 	rival      rivalNode
+}
+
+// named is the labels with the node's own name, which each kubelet adds.
+func (n *node) named() fit.Labels {
+	if n.labels == nil {
+		n.labels = n.pool.Labels.Or(fit.LabelHostname, n.id)
+	}
+	return n.labels
 }
 
 // pool is the model of one.

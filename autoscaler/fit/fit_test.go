@@ -1,6 +1,7 @@
 package fit
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/wholescale/wholescale/autoscaler/pack"
@@ -272,5 +273,15 @@ func TestKeysDiffer(t *testing.T) {
 			t.Errorf("%+v and %+v have one key", pods[other], pods[i])
 		}
 		seen[pods[i].Key()] = i
+	}
+}
+
+func TestLabelsOr(t *testing.T) {
+	labels := NewLabels(map[string]string{"a": "1", "c": "3"})
+	if got := labels.Or("b", "2"); !slices.Equal(got, NewLabels(map[string]string{"a": "1", "b": "2", "c": "3"})) || len(labels) != 2 {
+		t.Errorf("one more: %v of %v", got, labels)
+	}
+	if got := labels.Or("a", "2"); !slices.Equal(got, labels) {
+		t.Errorf("one that is there: %v", got)
 	}
 }

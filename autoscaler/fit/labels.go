@@ -34,6 +34,15 @@ func (l Labels) Get(key string) (string, bool) {
 	return l[i].Value, true
 }
 
+// Or is the labels with one more, unless they have its key.
+func (l Labels) Or(key, value string) Labels {
+	i, there := slices.BinarySearchFunc(l, key, func(l Label, key string) int { return strings.Compare(l.Key, key) })
+	if there {
+		return l
+	}
+	return slices.Insert(slices.Clone(l), i, Label{Key: key, Value: value})
+}
+
 // Operator is how a Requirement compares a label.
 type Operator uint8
 
