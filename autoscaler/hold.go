@@ -7,7 +7,7 @@ import (
 
 // hold says, for each workload with requests held or replicas missing, what room is coming and when.
 func hold(s *State, v *view, scales []Scale, placements []Placement) []Hold {
-	var holds []Hold
+	holds := make([]Hold, 0, len(placements))
 	k := 0
 	for i := range s.Workloads {
 		w := &s.Workloads[i]

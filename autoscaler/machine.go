@@ -61,7 +61,7 @@ func (v *view) indexed(s *State) *fit.Cluster {
 	for _, n := range s.Namespaces {
 		namespaces[n.Name] = n.Labels
 	}
-	v.cluster, v.classes, v.lastOf = fit.NewCluster(namespaces), map[*fit.Pod]int{}, make([]known, len(s.Workloads))
+	v.cluster, v.classes, v.lastOf = fit.NewCluster(namespaces), make(map[*fit.Pod]int, len(s.Workloads)), make([]known, len(s.Workloads))
 	for k := range s.Daemons {
 		v.daemonClasses = append(v.daemonClasses, v.classOf(s, &s.Daemons[k].Shape))
 	}
@@ -69,9 +69,7 @@ func (v *view) indexed(s *State) *fit.Cluster {
 		v.cluster.AddNode(v.machines[i])
 	}
 	for i := range s.Nodes {
-		for _, k := range v.podsOn[i] {
-			v.cluster.Add(v.podClass(s, k), i, 1)
-		}
+		v.addPods(s, i)
 		for k := range s.Daemons {
 			if runs(&s.Daemons[k].Shape, &v.machines[i]) && !v.hasDaemon(s, i, s.Daemons[k].ID) {
 				v.cluster.Add(v.daemonClasses[k], i, 1)
@@ -79,6 +77,23 @@ func (v *view) indexed(s *State) *fit.Cluster {
 		}
 	}
 	return v.cluster
+}
+
+// addPods puts the pods of a node into the cluster. In the order of their ids those of one class are mostly beside each other.
+func (v *view) addPods(s *State, node int) {
+	class, count := 0, 0
+	for _, k := range v.podsOn[node] {
+		if of := v.podClass(s, k); of != class {
+			if count > 0 {
+				v.cluster.Add(class, node, count)
+			}
+			class, count = of, 0
+		}
+		count++
+	}
+	if count > 0 {
+		v.cluster.Add(class, node, count)
+	}
 }
 
 // known is the class of the pods of a workload that were seen last.

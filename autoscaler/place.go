@@ -409,6 +409,7 @@ func (p *placer) take(asks []ask, spots [][]Spot, c *fit.Compiled, solution *pac
 		unplaced[u.Group] = u.Count
 		why[u.Group] = p.refusal(&asks[u.Group], c, u)
 	}
+	p.placements = slices.Grow(p.placements, len(asks))
 	for i := range asks {
 		p.placements = append(p.placements, p.placement(&asks[i], spots[i], unplaced[i], why[i]))
 	}

@@ -51,7 +51,7 @@ func ofTerm(key string) topology { return topology{key: key, term: key == LabelH
 // read numbers all topologies, rules, ports and resources of the classes to place.
 func (b *builder) read(wanted []int) {
 	for _, class := range wanted {
-		p := &b.cluster.classes[class]
+		p := b.cluster.classes[class]
 		for i := range p.Near {
 			b.topology(ofTerm(p.Near[i].Topology))
 		}
@@ -78,7 +78,7 @@ func (b *builder) readRunning(wanted, running []int) {
 	book, about := newRulebook(b.cluster), map[int]bool{}
 	terms := make([][]int, len(running))
 	for i, class := range running {
-		p := &b.cluster.classes[class]
+		p := b.cluster.classes[class]
 		if len(b.ports) > 0 {
 			b.ports.readSame(p.Ports)
 		}
@@ -87,7 +87,7 @@ func (b *builder) readRunning(wanted, running []int) {
 		}
 	}
 	for _, class := range wanted {
-		for _, id := range book.matched(&b.cluster.classes[class]) {
+		for _, id := range book.matched(b.cluster.classes[class]) {
 			about[id] = true
 		}
 	}
@@ -115,7 +115,7 @@ func (b *builder) avoid(class int, keep func(term int) bool) []pack.Term {
 	if b.avoids[class] != nil {
 		return b.avoids[class]
 	}
-	p := &b.cluster.classes[class]
+	p := b.cluster.classes[class]
 	terms := []pack.Term{}
 	for i := range p.Away {
 		if keep(i) {
@@ -131,13 +131,13 @@ func (b *builder) avoid(class int, keep func(term int) bool) []pack.Term {
 
 func (b *builder) matched(class int) []int {
 	if b.matches[class] == nil {
-		b.matches[class] = b.book.matched(&b.cluster.classes[class])
+		b.matches[class] = b.book.matched(b.cluster.classes[class])
 	}
 	return b.matches[class]
 }
 
 func (b *builder) group(class int) pack.Group {
-	p := &b.cluster.classes[class]
+	p := b.cluster.classes[class]
 	g := pack.Group{
 		Needs: resources(p.Needs, 1), Extended: b.further(p.Needs), Priority: int(p.Priority), Ports: b.ports.ids(p.Ports),
 		Matches: b.matched(class), Anti: b.avoided(class), Nodes: b.sets.suit(b.cluster, p),
@@ -196,7 +196,7 @@ func (b *builder) offer(o *Offer) pack.Offer {
 	}
 	var daemons []int
 	for _, class := range b.daemons {
-		p := &b.cluster.classes[class]
+		p := b.cluster.classes[class]
 		if Runs(p, &n) != None {
 			continue
 		}

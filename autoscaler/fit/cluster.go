@@ -13,7 +13,7 @@ type Tally struct{ Class, Count int }
 type Cluster struct {
 	namespaces map[string]Labels
 	ids        map[string]int
-	classes    []Pod
+	classes    []*Pod
 	nodes      []Node
 	there      []bool
 	pods       [][]Tally
@@ -39,7 +39,8 @@ func (c *Cluster) Class(p Pod) int {
 	}
 	id := len(c.classes)
 	c.ids[key] = id
-	c.classes = append(c.classes, p)
+	kept := p // p itself need not leave the stack when its class is known
+	c.classes = append(c.classes, &kept)
 	for _, need := range p.Needs {
 		if _, ok := c.resources[need.Name]; !ok {
 			c.resources[need.Name] = len(c.resources)
@@ -50,7 +51,7 @@ func (c *Cluster) Class(p Pod) int {
 }
 
 // Pod is what the pods of a class are.
-func (c *Cluster) Pod(class int) *Pod { return &c.classes[class] }
+func (c *Cluster) Pod(class int) *Pod { return c.classes[class] }
 
 // Classes is how many classes there are: they are numbered from 0.
 func (c *Cluster) Classes() int { return len(c.classes) }
@@ -105,8 +106,8 @@ func (c *Cluster) use(class, node, n int) {
 	c.held[node] += n
 	for _, need := range c.classes[class].Needs {
 		i := c.resources[need.Name]
-		for len(c.used[node]) <= i {
-			c.used[node] = append(c.used[node], 0)
+		if len(c.used[node]) <= i {
+			c.used[node] = append(make([]int64, 0, len(c.resources)), c.used[node]...)[:len(c.resources)]
 		}
 		c.used[node][i] += need.Value * int64(n)
 	}
@@ -124,7 +125,7 @@ func (c *Cluster) inUse(node, resource int) int64 {
 // of DaemonSets will take of a node that is coming.
 func (c *Cluster) AddDaemons(node int, classes []int) {
 	for _, class := range classes {
-		if Runs(&c.classes[class], &c.nodes[node]) == None {
+		if Runs(c.classes[class], &c.nodes[node]) == None {
 			c.Add(class, node, 1)
 		}
 	}
@@ -136,7 +137,7 @@ func (c *Cluster) Fits(class, node int) Refusal {
 	if !c.there[node] {
 		return NoNode
 	}
-	if why := Runs(&c.classes[class], &c.nodes[node]); why != None {
+	if why := Runs(c.classes[class], &c.nodes[node]); why != None {
 		return why
 	}
 	return c.indexed().fits(class, node)
@@ -146,7 +147,7 @@ func (c *Cluster) Fits(class, node int) Refusal {
 // room by itself. As the scheduler does, it holds that no pod's going away helps one that must be near others. Disruption
 // budgets are not looked at.
 func (c *Cluster) Preempts(class, node int) bool {
-	p := &c.classes[class]
+	p := c.classes[class]
 	if p.Meek || !c.there[node] || Runs(p, &c.nodes[node]) != None {
 		return false
 	}

@@ -86,7 +86,7 @@ func Compile(a Ask) *Compiled {
 
 // Why is the scheduler's word for what pack says of a group that has no place.
 func (c *Compiled) Why(group int, why pack.Refusal) Refusal {
-	p := &c.cluster.classes[c.want[group].Class]
+	p := c.cluster.classes[c.want[group].Class]
 	if why == pack.NodeClass {
 		return c.sets.nearest(c.cluster, p)
 	}

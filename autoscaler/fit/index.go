@@ -49,5 +49,5 @@ func (x *index) add(class, node, n int) {
 }
 
 func (x *index) fits(class, node int) Refusal {
-	return refusalOf(&x.cluster.classes[class], x.rules.Allows(class, x.bins[node]))
+	return refusalOf(x.cluster.classes[class], x.rules.Allows(class, x.bins[node]))
 }

@@ -41,7 +41,7 @@ func (s *nodeSets) use(c *Cluster, classes []int) {
 		}
 	}
 	for _, class := range classes {
-		p := &c.classes[class]
+		p := c.classes[class]
 		for _, l := range p.Selector {
 			keys[l.Key] = true
 		}
@@ -134,7 +134,7 @@ func (k *kind) refuses(c *Cluster, p *Pod) Refusal {
 		return why
 	}
 	for _, class := range k.daemons {
-		switch d := &c.classes[class]; {
+		switch d := c.classes[class]; {
 		case portsConflict(p.Ports, d.Ports):
 			return PortTaken
 		case c.avoids(p, d, &k.node):
