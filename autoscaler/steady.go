@@ -19,7 +19,8 @@ func (m *Memory) Steady(now time.Time, w *Workload, busy bool) time.Time {
 		return time.Time{}
 	}
 	d := Demand{Stable: mem.stable.Mean(now), Panic: mem.panicked.Mean(now)}
-	if !mem.suffices(now, p, d) {
+	settled := mem.settled(now, p, d)
+	if !settled && !mem.suffices(now, p, d) {
 		return time.Time{}
 	}
 	if busy {
@@ -32,18 +33,32 @@ func (m *Memory) Steady(now time.Time, w *Workload, busy bool) time.Time {
 	if since.IsZero() {
 		return time.Time{}
 	}
-	moves := d.Stable > 0 || d.Panic > 0 // the averages do, with each second
-	if moves && now.Before(since.Add(min(p.StableWindow, p.PanicWindow)+p.ZeroRetention)) {
+	if !settled && now.Before(since.Add(min(p.StableWindow, p.PanicWindow)+p.ZeroRetention)) {
 		return now.Add(Tick) // no wait is shorter
 	}
 	switch goes := since.Add(m.wait(w, mem)); {
 	case !now.Before(goes):
 		return time.Time{}
-	case moves:
-		return now.Add(Tick)
+	case !settled:
+		return now.Add(Tick) // by then the averages have moved
 	default:
 		return goes
 	}
+}
+
+// settled says that the averages, which only fall while no request comes, will ask for no more than one replica until then.
+func (w *demandMemory) settled(now time.Time, p *Policy, d Demand) bool {
+	if d.Panic > 0 || d.Stable > p.Target {
+		return false
+	}
+	if p.Name == KPA || p.Objective.Wait <= 0 || d.Stable == 0 {
+		return true
+	}
+	if w.heldLately(now, p) {
+		return false
+	}
+	d.Deviation = w.stable.DeviationAtMost(now)
+	return outlook(p, &d, now, p.StableWindow.Seconds()).Quantile(waitQuantile) <= p.perPod()
 }
 
 // suffices says that one replica is all that the averages ask for.
@@ -54,12 +69,17 @@ func (w *demandMemory) suffices(now time.Time, p *Policy, d Demand) bool {
 	if p.Name == KPA || p.Objective.Wait <= 0 || d.Stable == 0 && d.Panic == 0 {
 		return true
 	}
-	if !w.heldAt.IsZero() && now.Before(w.heldAt.Add(p.StableWindow)) {
+	if w.heldLately(now, p) {
 		return false
 	}
 	d.Deviation = w.stable.Deviation(now)
 	// For as far ahead as Plan looks at most.
 	return outlook(p, &d, now, p.StableWindow.Seconds()).Quantile(waitQuantile) <= p.perPod()
+}
+
+// heldLately says that the averages may have waiting in them, so that Plan looks at the arrivals.
+func (w *demandMemory) heldLately(now time.Time, p *Policy) bool {
+	return !w.heldAt.IsZero() && now.Before(w.heldAt.Add(p.StableWindow))
 }
 
 // wait is for how long the last replica stays when no request comes, at least.

@@ -104,6 +104,20 @@ func (a *Average) Deviation(now time.Time) float64 {
 	return math.Round(math.Sqrt(math.Max(0, squares/n-sum/n*sum/n))*1e6) / 1e6
 }
 
+// DeviationAtMost is what Deviation will not exceed from now on if nothing more than zero is added: the squares in the window only
+// go, and the seconds over which they are averaged do not get fewer.
+func (a *Average) DeviationAtMost(now time.Time) float64 {
+	if a.Empty(now) {
+		return 0
+	}
+	squares := 0.0
+	for _, v := range a.sums {
+		squares += v * v
+	}
+	n := a.last - max(a.first, now.Unix()-a.length+1)
+	return math.Sqrt(squares/float64(max(n, 2))) + 1e-6 // as much as rounding may add
+}
+
 // Empty says that nothing was added for a whole window before now.
 func (a *Average) Empty(now time.Time) bool { return !a.used || now.Unix()-a.last >= a.length }
 

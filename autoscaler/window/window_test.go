@@ -185,3 +185,22 @@ func TestLargestEqualsTheNaiveOne(t *testing.T) {
 		}
 	})
 }
+
+func TestDeviationStaysBelowWhatItIsAtMost(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		length := rapid.IntRange(2, 20).Draw(t, "length")
+		a := window.New(time.Duration(length) * time.Second)
+		now := 0
+		for range rapid.IntRange(1, 30).Draw(t, "values") {
+			now += rapid.IntRange(0, 3).Draw(t, "later")
+			a.Add(at(now), rapid.Float64Range(0, 10).Draw(t, "value"))
+		}
+		most := a.DeviationAtMost(at(now))
+		for end := now + length + 2; now <= end; now++ {
+			a.Rest(at(now))
+			if got := a.Deviation(at(now)); got > most {
+				t.Fatalf("%g, and at most %g was said", got, most)
+			}
+		}
+	})
+}
