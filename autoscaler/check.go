@@ -121,10 +121,15 @@ func (c *checker) placements() {
 			if spot.Count <= 0 {
 				c.say(p.Workload, "a spot holds pods", "%d", spot.Count)
 			}
-			if spot.Node == "" || !known {
+			if !known {
 				continue
 			}
-			c.bears(p.Workload, &shape, spot.Node)
+			if shape.Rules != nil {
+				c.bearsSpot(p.Workload, shape.Rules, &spot)
+			}
+			if spot.Node == "" {
+				continue
+			}
 			sum := planned[spot.Node]
 			k := int64(spot.Count)
 			planned[spot.Node] = Resources{

@@ -2,42 +2,6 @@ package autoscaler
 
 import "time"
 
-// bears: what a pod's selector and tolerations say of a node holds there.
-func (c *checker) bears(id WorkloadID, shape *Shape, node NodeID) {
-	i, ok := c.nodes[node]
-	if !ok || shape.Rules == nil {
-		return
-	}
-	n := c.s.Nodes[i]
-	for _, want := range shape.Rules.Selector {
-		found := false
-		for _, l := range n.Labels {
-			found = found || l == want
-		}
-		if !found {
-			c.say(id, "pods are placed where they may run", "%s lacks %s=%s", node, want.Key, want.Value)
-		}
-	}
-	for _, t := range n.Taints {
-		borne := false
-		for _, a := range shape.Rules.Tolerations {
-			borne = borne || (a.Effect == 0 || a.Effect == t.Effect) && (a.Key == "" || a.Key == t.Key) && (a.Exists || a.Value == t.Value)
-		}
-		if !borne {
-			c.say(id, "pods are placed where they may run", "%s has taint %s", node, t.Key)
-		}
-	}
-	for _, need := range shape.Rules.Needs {
-		has := need.Name == "cpu" || need.Name == "memory" || need.Value == 0
-		for _, a := range n.Extended {
-			has = has || a.Name == need.Name && a.Value >= need.Value
-		}
-		if !has {
-			c.say(id, "pods are placed where they may run", "%s has no %d of %s", node, need.Value, need.Name)
-		}
-	}
-}
-
 // repair: a node that is not ready ends only when its pool says so, it has been so for long, and few are.
 func (c *checker) repair(p Pool, n Node) {
 	since := time.Time{}

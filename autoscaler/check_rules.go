@@ -2,7 +2,6 @@ package autoscaler
 
 import (
 	"slices"
-	"strconv"
 
 	"github.com/wholescale/wholescale/autoscaler/fit"
 )
@@ -18,6 +17,7 @@ type gathering struct {
 	pool   *Pool
 	count  int
 	placed WorkloadID // who placed them; empty for pods that are there
+	moves  bool       // they are there too, on a node that they leave
 }
 
 func (c *checker) rules() {
@@ -32,6 +32,7 @@ func (c *checker) rules() {
 			there = append(there, gathering{rules: p.Shape.Rules, node: &c.s.Nodes[at], count: 1})
 		}
 	}
+	c.share(placed, there)
 	all := slices.Concat(there, placed)
 	ruled := slices.DeleteFunc(slices.Clone(there), func(g gathering) bool { return len(g.rules.Away) == 0 })
 	for i := range placed {
@@ -62,7 +63,7 @@ func (c *checker) gatherings() (list []gathering, others bool) {
 			continue
 		}
 		for _, spot := range p.Spots {
-			g := gathering{rules: shape.Rules, count: spot.Count, placed: p.Workload, pool: c.pool(spot.Pool)}
+			g := gathering{rules: shape.Rules, count: spot.Count, placed: p.Workload, pool: c.pool(spot.Pool), moves: p.Leaving != ""}
 			if at, ok := c.nodes[spot.Node]; ok && spot.Node != "" {
 				g.node = &c.s.Nodes[at]
 			}
@@ -175,9 +176,6 @@ func (c *checker) near(p *gathering, all []gathering) {
 
 // even: a domain that got pods has no more than the skew beyond the least, unless pods of others came to it too.
 func (c *checker) even(p *gathering, s *fit.Spread, all []gathering) {
-	if s.Untainted || !s.AnyNode && p.rules.Affinity != nil {
-		return
-	}
 	domain, ok := p.domain(s.Topology)
 	if !ok {
 		c.say(p.placed, "pods are spread", "%s is not known there", s.Topology)
@@ -225,7 +223,7 @@ func (c *checker) even(p *gathering, s *fit.Spread, all []gathering) {
 	}
 }
 
-// counts: whether a node's domain counts for a spread that asks nothing of nodes but labels.
+// counts: whether a node's domain counts for a spread.
 func (c *checker) counts(p *fit.Pod, s *fit.Spread, n *Node) bool {
 	for i := range p.Spread {
 		at := gathering{node: n}
@@ -233,11 +231,18 @@ func (c *checker) counts(p *fit.Pod, s *fit.Spread, n *Node) bool {
 			return false
 		}
 	}
-	return s.AnyNode || contains(n.Labels, p.Selector)
-}
-
-func contains(labels, wanted fit.Labels) bool {
-	return !slices.ContainsFunc(wanted, func(w Label) bool { return !slices.Contains(labels, w) })
+	at := siteOf(n)
+	if !s.AnyNode {
+		for _, want := range p.Selector {
+			if value, there := at.label(want.Key); !there || value != want.Value {
+				return false
+			}
+		}
+		if p.Affinity != nil && !slices.ContainsFunc(p.Affinity, func(t fit.NodeTerm) bool { return at.meets(&t) }) {
+			return false
+		}
+	}
+	return !s.Untainted || !slices.ContainsFunc(n.Taints, func(t Taint) bool { return !borne(p, &t) })
 }
 
 // about says that a term is about pods of some kind.
@@ -261,23 +266,7 @@ func selects(s *fit.Selector, labels fit.Labels) bool {
 				value, there = l.Value, true
 			}
 		}
-		listed := there && slices.Contains(r.Values, value)
-		ok := false
-		switch r.Operator {
-		case fit.In:
-			ok = listed
-		case fit.NotIn:
-			ok = !listed
-		case fit.Exists:
-			ok = there
-		case fit.Absent:
-			ok = !there
-		case fit.Greater, fit.Less:
-			a, err1 := strconv.ParseInt(value, 10, 64)
-			b, err2 := strconv.ParseInt(append(slices.Clone(r.Values), "")[0], 10, 64)
-			ok = there && err1 == nil && err2 == nil && (r.Operator == fit.Greater && a > b || r.Operator == fit.Less && a < b)
-		}
-		if !ok {
+		if !meets(&r, value, there) {
 			return false
 		}
 	}

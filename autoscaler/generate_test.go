@@ -78,7 +78,8 @@ func (g *generator) shape() autoscaler.Shape {
 	}
 	g.rules(&rules)
 	if rules.Key() != (&fit.Pod{}).Key() {
-		rules.Needs = fit.Amounts{{Name: fit.CPU, Value: s.Needs.CPU}, {Name: fit.Memory, Value: s.Needs.Memory}}
+		rules.Needs = append(fit.Amounts{{Name: fit.CPU, Value: s.Needs.CPU}, {Name: fit.Memory, Value: s.Needs.Memory}}, rules.Needs...)
+		slices.SortFunc(rules.Needs, func(a, b fit.Amount) int { return compare(a.Name, b.Name) })
 		s.Rules = &rules
 	}
 	return s
@@ -92,9 +93,13 @@ func (g *generator) rules(p *fit.Pod) {
 	p.Labels = fit.Labels{{Key: "app", Value: pick(g, "app", "x", "y")}}
 	own := fit.Selector{Requirements: []fit.Requirement{{Key: "app", Operator: fit.In, Values: []string{pick(g, "about", "x", "y")}}}}
 	topology := pick(g, "topology", "pool", fit.LabelHostname)
-	switch g.upTo("kind of rule", 4) {
+	in := fit.NodeTerms{{Labels: []fit.Requirement{{Key: "pool", Operator: pick(g, "operator", fit.In, fit.NotIn), Values: []string{pick(g, "affine", "a", "b", "none")}}}}}
+	switch g.upTo("kind of rule", 9) {
 	case 0:
-		p.Spread = []fit.Spread{{Topology: topology, MaxSkew: 1 + g.upTo("skew", 1), MinDomains: 1, Selector: own}}
+		p.Spread = []fit.Spread{{Topology: topology, MaxSkew: 1 + g.upTo("skew", 1), MinDomains: 1, Selector: own, AnyNode: g.oneIn(3, "any node"), Untainted: g.oneIn(3, "untainted")}}
+		if g.oneIn(3, "affine too") {
+			p.Affinity = in
+		}
 	case 1:
 		p.Away = []fit.Term{{Topology: topology, Namespaces: []string{""}, NamespaceSelector: fit.Selector{Nothing: true}, Selector: own}}
 	case 2:
@@ -103,6 +108,16 @@ func (g *generator) rules(p *fit.Pod) {
 		p.Ports = []fit.Port{{Protocol: "TCP", Number: 8080}}
 	case 4:
 		p.Foreign = "a scheduler of its own"
+	case 5:
+		p.Affinity = in
+	case 6:
+		p.Places = []fit.NodeTerms{in}
+	case 7:
+		p.Needs = fit.Amounts{{Name: fit.Attached("disk"), Value: int64(1 + g.upTo("disks", 1))}}
+	case 8:
+		p.Needs = fit.Amounts{{Name: "nvidia.com/gpu", Value: int64(1 + g.upTo("cards", 1))}}
+	case 9:
+		p.Claims = []string{"ns/" + pick(g, "claim", "x", "y")}
 	}
 }
 
@@ -128,6 +143,9 @@ func (g *generator) pools() {
 			IdleAfter: pick(g, "idle", 0, 30*time.Second),
 		}
 		p.Max = p.Min + g.upTo("more", 6)
+		if g.oneIn(3, "further") {
+			p.Extended = fit.Amounts{{Name: fit.Attached("disk"), Value: int64(g.upTo("disks of a node", 2))}, {Name: "nvidia.com/gpu", Value: int64(g.upTo("cards of a node", 3))}}
+		}
 		if g.oneIn(3, "disruption") {
 			p.Disruption = autoscaler.Disruption{
 				ConsolidateAfter: pick(g, "consolidate", 0, 10*time.Second), ExpireAfter: pick(g, "expire", 0, 10*time.Minute), RepairAfter: pick(g, "repair", 0, time.Minute),
@@ -202,7 +220,7 @@ func (g *generator) foreign(n *autoscaler.Node) {
 }
 
 func (g *generator) ours(n *autoscaler.Node, p *autoscaler.Pool) {
-	n.Pool, n.Instance, n.Allocatable, n.Labels, n.Taints = p.ID, string(n.ID), p.Allocatable, p.Labels, p.Taints
+	n.Pool, n.Instance, n.Allocatable, n.Labels, n.Taints, n.Extended = p.ID, string(n.ID), p.Allocatable, p.Labels, p.Taints, p.Extended
 	n.Phase = pick(g, "phase", autoscaler.Ready, autoscaler.Ready, autoscaler.Ready, autoscaler.Coming, autoscaler.NotReady, autoscaler.Failed, autoscaler.Leaving)
 	if n.Phase == autoscaler.Coming {
 		n.Due = n.Since.Add(p.Join)
