@@ -174,7 +174,7 @@ pool spot nodes=0..9
 node n1 spot ready labels=other=a
 node n2 spot ready labels=topology.kubernetes.io/zone=b
 node n3 spot ready labels=topology.kubernetes.io/zone=c
-workload shop/db target=10 slots=10 on=` + where + ` labels=app=cart
+workload shop/db target=10 slots=10 on=`+where+` labels=app=cart
 workload shop/cart target=10 slots=10 replicas=1 labels=app=cart near=zone:app=cart
 demand shop/cart queued=5`)
 		d := autoscaler.Plan(s)
@@ -213,7 +213,7 @@ workload shop/web target=10 slots=10 replicas=2 labels=app=cart
 demand shop/web queued=20`, "pods that must be apart are"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := written(t, nodes + c.records)
+			s := written(t, nodes+c.records)
 			d := autoscaler.Plan(s)
 			if found := autoscaler.Check(s, d); len(found) > 0 || len(d.Placements) != 1 || d.Placements[0].Unplaced > 0 {
 				t.Fatalf("%v\n%s", found, autoscaler.Describe(d, true))

@@ -60,6 +60,9 @@ type Resources struct {
 	CPUMillis   int64
 	MemoryBytes int64
 	Pods        int64
+	// Further are other resources by their name in Kubernetes, as of devices (nvidia.com/gpu) and ephemeral-storage (bytes). Those of
+	// attach/DRIVER are how many volumes of a CSI driver a machine can have; without it they are not bounded before it has joined.
+	Further map[string]int64
 }
 
 // Taint is a Kubernetes node taint.

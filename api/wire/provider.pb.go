@@ -261,9 +261,12 @@ func (x *Pool) GetPricePerHour() float64 {
 type Resources struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// cpu_millis is in thousandths of a core.
-	CpuMillis     int64 `protobuf:"varint,1,opt,name=cpu_millis,json=cpuMillis,proto3" json:"cpu_millis,omitempty"`
-	MemoryBytes   int64 `protobuf:"varint,2,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
-	Pods          int64 `protobuf:"varint,3,opt,name=pods,proto3" json:"pods,omitempty"`
+	CpuMillis   int64 `protobuf:"varint,1,opt,name=cpu_millis,json=cpuMillis,proto3" json:"cpu_millis,omitempty"`
+	MemoryBytes int64 `protobuf:"varint,2,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	Pods        int64 `protobuf:"varint,3,opt,name=pods,proto3" json:"pods,omitempty"`
+	// further resources by their name in Kubernetes, as of devices (nvidia.com/gpu) and ephemeral-storage (bytes). Those of
+	// attach/DRIVER are how many volumes of a CSI driver a machine can have.
+	Further       map[string]int64 `protobuf:"bytes,4,rep,name=further,proto3" json:"further,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -317,6 +320,13 @@ func (x *Resources) GetPods() int64 {
 		return x.Pods
 	}
 	return 0
+}
+
+func (x *Resources) GetFurther() map[string]int64 {
+	if x != nil {
+		return x.Further
+	}
+	return nil
 }
 
 type Taint struct {
@@ -1044,12 +1054,16 @@ const file_provider_proto_rawDesc = "" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x11\n" +
-	"\x0f_price_per_hour\"a\n" +
+	"\x0f_price_per_hour\"\xe3\x01\n" +
 	"\tResources\x12\x1d\n" +
 	"\n" +
 	"cpu_millis\x18\x01 \x01(\x03R\tcpuMillis\x12!\n" +
 	"\fmemory_bytes\x18\x02 \x01(\x03R\vmemoryBytes\x12\x12\n" +
-	"\x04pods\x18\x03 \x01(\x03R\x04pods\"G\n" +
+	"\x04pods\x18\x03 \x01(\x03R\x04pods\x12D\n" +
+	"\afurther\x18\x04 \x03(\v2*.wholescale.wire.v1.Resources.FurtherEntryR\afurther\x1a:\n" +
+	"\fFurtherEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"G\n" +
 	"\x05Taint\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12\x16\n" +
@@ -1119,7 +1133,7 @@ func file_provider_proto_rawDescGZIP() []byte {
 }
 
 var file_provider_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_provider_proto_goTypes = []any{
 	(Instance_Phase)(0),           // 0: wholescale.wire.v1.Instance.Phase
 	(*PoolsRequest)(nil),          // 1: wholescale.wire.v1.PoolsRequest
@@ -1139,36 +1153,38 @@ var file_provider_proto_goTypes = []any{
 	(*StockOut)(nil),              // 15: wholescale.wire.v1.StockOut
 	(*Instance)(nil),              // 16: wholescale.wire.v1.Instance
 	nil,                           // 17: wholescale.wire.v1.Pool.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
+	nil,                           // 18: wholescale.wire.v1.Resources.FurtherEntry
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
 }
 var file_provider_proto_depIdxs = []int32{
 	3,  // 0: wholescale.wire.v1.PoolsResponse.pools:type_name -> wholescale.wire.v1.Pool
 	4,  // 1: wholescale.wire.v1.Pool.allocatable:type_name -> wholescale.wire.v1.Resources
 	17, // 2: wholescale.wire.v1.Pool.labels:type_name -> wholescale.wire.v1.Pool.LabelsEntry
 	5,  // 3: wholescale.wire.v1.Pool.taints:type_name -> wholescale.wire.v1.Taint
-	12, // 4: wholescale.wire.v1.ListResponse.pools:type_name -> wholescale.wire.v1.PoolState
-	13, // 5: wholescale.wire.v1.PoolState.known:type_name -> wholescale.wire.v1.Known
-	14, // 6: wholescale.wire.v1.PoolState.unknown:type_name -> wholescale.wire.v1.Unknown
-	16, // 7: wholescale.wire.v1.Known.instances:type_name -> wholescale.wire.v1.Instance
-	15, // 8: wholescale.wire.v1.Known.stock_out:type_name -> wholescale.wire.v1.StockOut
-	18, // 9: wholescale.wire.v1.StockOut.since:type_name -> google.protobuf.Timestamp
-	0,  // 10: wholescale.wire.v1.Instance.phase:type_name -> wholescale.wire.v1.Instance.Phase
-	18, // 11: wholescale.wire.v1.Instance.created:type_name -> google.protobuf.Timestamp
-	19, // 12: wholescale.wire.v1.Instance.expected_ready:type_name -> google.protobuf.Duration
-	1,  // 13: wholescale.wire.v1.Provider.Pools:input_type -> wholescale.wire.v1.PoolsRequest
-	6,  // 14: wholescale.wire.v1.Provider.SetTarget:input_type -> wholescale.wire.v1.SetTargetRequest
-	8,  // 15: wholescale.wire.v1.Provider.Delete:input_type -> wholescale.wire.v1.DeleteRequest
-	10, // 16: wholescale.wire.v1.Provider.List:input_type -> wholescale.wire.v1.ListRequest
-	2,  // 17: wholescale.wire.v1.Provider.Pools:output_type -> wholescale.wire.v1.PoolsResponse
-	7,  // 18: wholescale.wire.v1.Provider.SetTarget:output_type -> wholescale.wire.v1.SetTargetResponse
-	9,  // 19: wholescale.wire.v1.Provider.Delete:output_type -> wholescale.wire.v1.DeleteResponse
-	11, // 20: wholescale.wire.v1.Provider.List:output_type -> wholescale.wire.v1.ListResponse
-	17, // [17:21] is the sub-list for method output_type
-	13, // [13:17] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	18, // 4: wholescale.wire.v1.Resources.further:type_name -> wholescale.wire.v1.Resources.FurtherEntry
+	12, // 5: wholescale.wire.v1.ListResponse.pools:type_name -> wholescale.wire.v1.PoolState
+	13, // 6: wholescale.wire.v1.PoolState.known:type_name -> wholescale.wire.v1.Known
+	14, // 7: wholescale.wire.v1.PoolState.unknown:type_name -> wholescale.wire.v1.Unknown
+	16, // 8: wholescale.wire.v1.Known.instances:type_name -> wholescale.wire.v1.Instance
+	15, // 9: wholescale.wire.v1.Known.stock_out:type_name -> wholescale.wire.v1.StockOut
+	19, // 10: wholescale.wire.v1.StockOut.since:type_name -> google.protobuf.Timestamp
+	0,  // 11: wholescale.wire.v1.Instance.phase:type_name -> wholescale.wire.v1.Instance.Phase
+	19, // 12: wholescale.wire.v1.Instance.created:type_name -> google.protobuf.Timestamp
+	20, // 13: wholescale.wire.v1.Instance.expected_ready:type_name -> google.protobuf.Duration
+	1,  // 14: wholescale.wire.v1.Provider.Pools:input_type -> wholescale.wire.v1.PoolsRequest
+	6,  // 15: wholescale.wire.v1.Provider.SetTarget:input_type -> wholescale.wire.v1.SetTargetRequest
+	8,  // 16: wholescale.wire.v1.Provider.Delete:input_type -> wholescale.wire.v1.DeleteRequest
+	10, // 17: wholescale.wire.v1.Provider.List:input_type -> wholescale.wire.v1.ListRequest
+	2,  // 18: wholescale.wire.v1.Provider.Pools:output_type -> wholescale.wire.v1.PoolsResponse
+	7,  // 19: wholescale.wire.v1.Provider.SetTarget:output_type -> wholescale.wire.v1.SetTargetResponse
+	9,  // 20: wholescale.wire.v1.Provider.Delete:output_type -> wholescale.wire.v1.DeleteResponse
+	11, // 21: wholescale.wire.v1.Provider.List:output_type -> wholescale.wire.v1.ListResponse
+	18, // [18:22] is the sub-list for method output_type
+	14, // [14:18] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_provider_proto_init() }
@@ -1187,7 +1203,7 @@ func file_provider_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_provider_proto_rawDesc), len(file_provider_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -274,6 +274,7 @@ func (p *pools) pool(now time.Time, object *v1alpha1.NodePool) autoscaler.Pool {
 		ID: autoscaler.PoolID(object.Name), Min: int(s.Nodes.Min), Max: int(s.Nodes.Max), Weight: int(s.Weight),
 		Join: duration(s.Join), IdleAfter: duration(s.IdleAfter),
 		Allocatable: autoscaler.Resources{CPU: offer.Allocatable.CPUMillis, Memory: offer.Allocatable.MemoryBytes, Pods: offer.Allocatable.Pods},
+		Extended:    furtherOf(offer.Allocatable.Further),
 	}
 	if offer.Max > 0 {
 		pool.Max = min(pool.Max, offer.Max)
@@ -341,12 +342,15 @@ func (p *pools) machines(now time.Time, pool *autoscaler.Pool, state poolState, 
 		}
 		n := autoscaler.Node{
 			ID: autoscaler.NodeID(i.ProviderID), Phase: autoscaler.Coming, Allocatable: pool.Allocatable,
-			Labels: pool.Labels, Taints: pool.Taints,
+			Extended: pool.Extended, Labels: pool.Labels, Taints: pool.Taints,
 		}
 		r := nodes[i.ProviderID]
 		if r != nil {
 			n = r.Node
 			n.Phase = p.nodePhase(now, r, i)
+			if n.Phase == autoscaler.Ready && !p.joined[i.ProviderID] && lacks(n.Extended, pool.Extended) && now.Sub(i.Created) <= autoscaler.JoinDeadline {
+				n.Phase, n.Extended = autoscaler.Coming, pool.Extended
+			}
 		}
 		switch {
 		case n.Phase == autoscaler.Coming:
@@ -385,7 +389,7 @@ func (p *pools) machines(now time.Time, pool *autoscaler.Pool, state poolState, 
 	for k := staying(list); k < pool.Target; k++ {
 		list = append(list, autoscaler.Node{
 			ID: autoscaler.NodeID(fmt.Sprintf("%s/ordered-%d", pool.ID, k)), Pool: pool.ID, Phase: autoscaler.Coming,
-			Allocatable: pool.Allocatable, Labels: pool.Labels, Taints: pool.Taints, Since: since,
+			Allocatable: pool.Allocatable, Extended: pool.Extended, Labels: pool.Labels, Taints: pool.Taints, Since: since,
 		})
 	}
 	return list, joins

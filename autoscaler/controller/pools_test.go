@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,12 +19,13 @@ import (
 // seller is a provider of what its fields say.
 type seller struct {
 	cloudprovider.Provider
-	err    error
-	states []cloudprovider.PoolState
+	err     error
+	states  []cloudprovider.PoolState
+	further map[string]int64
 }
 
 func (s *seller) Pools(context.Context) ([]cloudprovider.Pool, error) {
-	return []cloudprovider.Pool{{ID: "m", Allocatable: cloudprovider.Resources{CPUMillis: 4000, MemoryBytes: 16 << 30, Pods: 110}, Max: 10}}, s.err
+	return []cloudprovider.Pool{{ID: "m", Allocatable: cloudprovider.Resources{CPUMillis: 4000, MemoryBytes: 16 << 30, Pods: 110, Further: s.further}, Max: 10}}, s.err
 }
 
 func (s *seller) List(context.Context) ([]cloudprovider.PoolState, error) { return s.states, s.err }
@@ -245,5 +247,40 @@ func TestAStoppedMachineIsNoNodeUntilItResumes(t *testing.T) {
 	_, machines, joins := p.view(now.Add(3*time.Second), nodePools("a"), nodes)
 	if len(machines) != 1 || machines[0].Phase != autoscaler.Ready || machines[0].Resuming || len(joins) != 1 || !joins[0].resumed || joins[0].took != 3*time.Second {
 		t.Errorf("resumed: %+v, %+v", machines, joins)
+	}
+}
+
+// A device plugin tells of its devices when the node is Ready already: until then the machine is coming with what it will have, as long
+// as a machine may take, and one that had them and lost them has none.
+func TestANodeIsComingUntilItsDevicesAreThere(t *testing.T) {
+	now := time.Now()
+	s := &seller{further: map[string]int64{"example.com/gpu": 2, "ephemeral-storage": 100, fit.Attached("disk"): 25}}
+	p := sold(s)
+	s.has(2, cloudprovider.Instance{ProviderID: "m-1", Phase: cloudprovider.Running, Created: now})
+	p.ask(t.Context())
+	record := &nodeRecord{Node: autoscaler.Node{ID: "n-1"}, ready: true, providerID: "m-1"}
+	look := func(now time.Time, has fit.Amounts) autoscaler.Node {
+		r := *record
+		r.Extended = has
+		list, machines, _ := p.view(now, nodePools("a"), map[string]*nodeRecord{"m-1": &r})
+		if want := furtherOf(s.further); !slices.Equal(list[0].Extended, want) || len(machines) != 2 || !slices.Equal(machines[1].Extended, want) {
+			t.Errorf("a new machine has %v, one that is ordered %+v", list[0].Extended, machines)
+		}
+		return machines[0]
+	}
+	if n := look(now, nil); n.Phase != autoscaler.Coming || n.Extended.Get("example.com/gpu") != 2 {
+		t.Errorf("without its devices it is %+v", n)
+	}
+	cards := fit.Amounts{{Name: "example.com/gpu", Value: 2}}
+	if n := look(now, cards); n.Phase != autoscaler.Ready {
+		t.Errorf("with its devices it is %+v", n)
+	}
+	if n := look(now, nil); n.Phase != autoscaler.Ready || n.Extended.Get("example.com/gpu") != 0 {
+		t.Errorf("after it lost them it is %+v", n)
+	}
+	p = sold(s)
+	p.ask(t.Context())
+	if n := look(now.Add(autoscaler.JoinDeadline+time.Second), nil); n.Phase != autoscaler.Ready {
+		t.Errorf("though they never came it is %+v", n)
 	}
 }

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -154,10 +155,11 @@ func translateNode(n *corev1.Node) *nodeRecord {
 		Node: autoscaler.Node{
 			ID: autoscaler.NodeID(n.Name), Labels: f.Labels, Taints: f.Taints, Cordoned: n.Spec.Unschedulable,
 			Allocatable: autoscaler.Resources{CPU: f.Allocatable.Get(fit.CPU), Memory: f.Allocatable.Get(fit.Memory), Pods: f.Allocatable.Get(fit.Pods)},
-			Extended:    furtherAmounts(f.Allocatable),
 		},
+		own:        furtherAmounts(f.Allocatable),
 		providerID: n.Spec.ProviderID, poolLabel: n.Labels[v1alpha1.LabelPool], settling: settling,
 	}
+	r.Extended = r.own
 	if doNotDisrupt(n.Annotations) || n.Annotations["cluster-autoscaler.kubernetes.io/scale-down-disabled"] == "true" {
 		r.Keep = "annotation on the node says to keep it"
 	}
@@ -170,6 +172,23 @@ func translateNode(n *corev1.Node) *nodeRecord {
 		}
 	}
 	return r
+}
+
+// furtherOf are further resources as a provider tells them.
+func furtherOf(m map[string]int64) fit.Amounts {
+	list := make(fit.Amounts, 0, len(m))
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		list = append(list, fit.Amount{Name: name, Value: m[name]})
+	}
+	return list
+}
+
+// lacks says that a node does not have yet what machines like it will have: a device plugin tells of its devices after the node is
+// Ready. Until then it is still coming, or another would be bought for the same pods.
+func lacks(has, wanted fit.Amounts) bool {
+	return slices.ContainsFunc(wanted, func(a fit.Amount) bool {
+		return a.Value > 0 && strings.Contains(a.Name, "/") && !strings.HasPrefix(a.Name, fit.Attached("")) && has.Get(a.Name) == 0
+	})
 }
 
 // furtherAmounts are those that the core has no field for.

@@ -124,16 +124,25 @@ func FitNode(n *corev1.Node, csi *storagev1.CSINode) fit.Node {
 			f.Taints = append(f.Taints, fit.Taint{Key: t.Key, Value: t.Value, Effect: effect})
 		}
 	}
+	f.Allocatable = withLimits(f.Allocatable, volumeLimits(csi))
+	return f
+}
+
+// volumeLimits are how many volumes of each CSI driver can be attached to a node; a driver that says nothing has no bound.
+func volumeLimits(csi *storagev1.CSINode) (list fit.Amounts) {
 	if csi == nil {
-		return f
+		return nil
 	}
 	for _, d := range csi.Spec.Drivers {
 		if d.Allocatable != nil && d.Allocatable.Count != nil {
-			f.Allocatable = append(f.Allocatable, fit.Amount{Name: fit.Attached(d.Name), Value: int64(*d.Allocatable.Count)})
+			list = append(list, fit.Amount{Name: fit.Attached(d.Name), Value: int64(*d.Allocatable.Count)})
 		}
 	}
-	slices.SortFunc(f.Allocatable, func(a, b fit.Amount) int { return strings.Compare(a.Name, b.Name) })
-	return f
+	return list
+}
+
+func withLimits(has, limits fit.Amounts) fit.Amounts {
+	return slices.SortedFunc(slices.Values(slices.Concat(has, limits)), func(a, b fit.Amount) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // FitSettledNode is the node as it will be once it has started: without our own draining taint, without the taints that

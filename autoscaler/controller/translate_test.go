@@ -1,14 +1,17 @@
 package controller
 
 import (
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wholescale/wholescale/api/v1alpha1"
 	"github.com/wholescale/wholescale/autoscaler"
+	"github.com/wholescale/wholescale/autoscaler/fit"
 )
 
 func asks(cpu, memory string) corev1.ResourceRequirements {
@@ -101,4 +104,37 @@ func TestANodeThatIsCordonedAndNotReadySettles(t *testing.T) {
 	if !r.Cordoned || !r.settling {
 		t.Errorf("%+v: the cordon does not make its network ready", r)
 	}
+}
+
+// Limits of volumes are told by an object of their own, before or after the node.
+func TestANodesVolumesAreBounded(t *testing.T) {
+	w := newWorld()
+	node := func() *nodeRecord {
+		return translateNode(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{"example.com/gpu": resource.MustParse("2")}}})
+	}
+	csi := &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Spec: storagev1.CSINodeSpec{Drivers: []storagev1.CSINodeDriver{
+		{Name: "disk", Allocatable: &storagev1.VolumeNodeResources{Count: new(int32(25))}}, {Name: "files"},
+	}}}
+	has := func(volumes int64) {
+		t.Helper()
+		want := fit.Amounts{{Name: "example.com/gpu", Value: 2}}
+		if volumes > 0 {
+			want = append(fit.Amounts{{Name: fit.Attached("disk"), Value: volumes}}, want...)
+		}
+		if got := w.nodes["n"].Extended; !slices.Equal(got, want) {
+			t.Errorf("has %v, not %v", got, want)
+		}
+	}
+	w.putNode("n", node())
+	has(0)
+	w.putLimits(csi)
+	has(25)
+	w.putNode("n", node())
+	has(25)
+	w.putLimits(&storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: "n"}})
+	has(0)
+	w.putLimits(csi)
+	drop(w, w.nodes, "n")
+	w.putNode("n", node())
+	has(25)
 }

@@ -81,8 +81,12 @@ func kinds(client kubernetes.Interface, typed informers.SharedInformerFactory, o
 			func(key string) { drop(w, w.daemons, key) })},
 		{"pods", core.Pods().Informer(), handler(w.putPod, w.dropPod)},
 		{"nodes", core.Nodes().Informer(), handler(
-			func(n *corev1.Node) { put(w, w.nodes, n.Name, translateNode(n)) },
+			func(n *corev1.Node) { w.putNode(n.Name, translateNode(n)) },
 			func(key string) { drop(w, w.nodes, key) })},
+		{"csinodes", typed.Storage().V1().CSINodes().Informer(), handler(w.putLimits, func(key string) {
+			w.putLimits(&storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: key}}) // none any more
+			drop(w, w.limits, key)
+		})},
 		{"namespaces", core.Namespaces().Informer(), handler(
 			func(n *corev1.Namespace) { put(w, w.namespaces, n.Name, fit.NewLabels(n.Labels)) },
 			func(key string) { drop(w, w.namespaces, key) })},

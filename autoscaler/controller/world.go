@@ -36,6 +36,7 @@ type world struct {
 	pools       map[string]*v1alpha1.NodePool
 	// named are what pods name; namespaces have their labels.
 	named      volumes
+	limits     map[string]fit.Amounts // of volumes, by node
 	namespaces map[string]fit.Labels
 	shapes     shapes
 	buffers    map[string]buffer
@@ -71,6 +72,7 @@ type nodeRecord struct {
 	autoscaler.Node
 	providerID string
 	poolLabel  string
+	own        fit.Amounts // Extended without the limits of volumes, which another object tells
 	ready      bool
 	// settling: it carries a taint of Kubernetes' own that goes away by itself (not ready, network, uninitialized).
 	settling bool
@@ -123,7 +125,7 @@ func newWorld() *world {
 			claims: map[string]*corev1.PersistentVolumeClaim{}, volumes: map[string]*corev1.PersistentVolume{},
 			classes: map[string]*storagev1.StorageClass{}, priorities: map[string]*schedulingv1.PriorityClass{},
 		},
-		namespaces: map[string]fit.Labels{}, buffers: map[string]buffer{}, templates: map[string]*corev1.PodTemplate{},
+		limits: map[string]fit.Amounts{}, namespaces: map[string]fit.Labels{}, buffers: map[string]buffer{}, templates: map[string]*corev1.PodTemplate{},
 		pools: map[string]*v1alpha1.NodePool{}, changed: make(chan struct{}, 1), podChanged: func(autoscaler.WorkloadID, *podRecord, bool) {},
 		stage: func(string, time.Duration) {},
 	}
@@ -181,9 +183,36 @@ func (w *world) stir() {
 // put and drop are what an informer's handlers do, under the lock, for one kind of object.
 func put[V any](w *world, m map[string]V, key string, v V) {
 	w.mu.Lock()
+	set(w, m, key, v)
+	w.mu.Unlock()
+	w.nudge()
+}
+
+// set is put under the lock.
+func set[V any](w *world, m map[string]V, key string, v V) {
 	old, there := m[key]
 	w.changes.stirred = w.changes.stirred || !there || !same(old, v)
 	m[key] = v
+}
+
+// putNode takes a node in, with the limits of its volumes as they were told last.
+func (w *world) putNode(name string, r *nodeRecord) {
+	w.mu.Lock()
+	r.Extended = withLimits(r.own, w.limits[name])
+	set(w, w.nodes, name, r)
+	w.mu.Unlock()
+	w.nudge()
+}
+
+// putLimits takes in what a node's CSI drivers say of it.
+func (w *world) putLimits(csi *storagev1.CSINode) {
+	w.mu.Lock()
+	set(w, w.limits, csi.Name, volumeLimits(csi))
+	if old := w.nodes[csi.Name]; old != nil {
+		r := *old
+		r.Extended = withLimits(r.own, w.limits[csi.Name])
+		set(w, w.nodes, csi.Name, &r)
+	}
 	w.mu.Unlock()
 	w.nudge()
 }

@@ -3,8 +3,10 @@ package local
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +36,8 @@ type PoolConfig struct {
 	CPU    string `yaml:"cpu"`
 	Memory string `yaml:"memory"`
 	Pods   int    `yaml:"pods"`
+	// Further are other resources of the node by name, such as example.com/gpu: 2.
+	Further map[string]int64 `yaml:"further"`
 	// Labels of the node. autoscaling.wholescale.dev/pool is added with the id when it is not among them: without it the
 	// admission policy lets nobody of ours touch the node.
 	Labels map[string]string `yaml:"labels"`
@@ -138,6 +142,11 @@ func (p PoolConfig) validate(at string) []error {
 	}
 	if _, err := expected(p.BootDelay); err != nil {
 		errs = append(errs, wrong(at+"bootDelay", "%q: %v", p.BootDelay, err))
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Further)) {
+		if bad := validation.IsQualifiedName(name); len(bad) > 0 || !strings.Contains(name, "/") || p.Further[name] < 0 {
+			errs = append(errs, wrong(at+"further", "%s: %d must be a name with a domain, as in example.com/gpu, and a number from 0", name, p.Further[name]))
+		}
 	}
 	for key, value := range p.Labels {
 		if bad := append(validation.IsQualifiedName(key), validation.IsValidLabelValue(value)...); len(bad) > 0 {

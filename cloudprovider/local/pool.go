@@ -174,6 +174,9 @@ func (l *pool) command(i instance) []string {
 	args := append(slices.Clone(l.provider.config.MachineCommand),
 		"--name", i.Name, "--provider-id", i.ID, "--labels", strings.Join(labels, ","),
 		"--cpu", l.config.cpu(), "--memory", l.config.memory(), "--pods", strconv.Itoa(l.config.pods()))
+	for _, name := range slices.Sorted(maps.Keys(l.config.Further)) {
+		args = append(args, "--further", fmt.Sprintf("%s=%d", name, l.config.Further[name]))
+	}
 	if len(l.config.Taints) > 0 {
 		var taints []string
 		for _, text := range l.config.Taints {

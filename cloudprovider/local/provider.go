@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -196,11 +197,16 @@ func (p *Provider) sawEpoch(epoch uint64) uint64 {
 	}
 }
 
+// machineStorage is what the machines of devcluster say that they have, in bytes.
+const machineStorage = 100 << 30
+
 func (l *pool) offer() cloudprovider.Pool {
 	cpu, memory := resource.MustParse(l.config.cpu()), resource.MustParse(l.config.memory())
+	further := map[string]int64{"ephemeral-storage": machineStorage}
+	maps.Copy(further, l.config.Further)
 	offer := cloudprovider.Pool{
 		ID: l.config.ID, Shape: orElse(l.config.Shape, l.config.ID), Max: l.config.Max, Labels: l.labels(),
-		Allocatable: cloudprovider.Resources{CPUMillis: cpu.MilliValue(), MemoryBytes: memory.Value(), Pods: int64(l.config.pods())},
+		Allocatable: cloudprovider.Resources{CPUMillis: cpu.MilliValue(), MemoryBytes: memory.Value(), Pods: int64(l.config.pods()), Further: further},
 	}
 	for _, text := range l.config.Taints {
 		m := taintPattern.FindStringSubmatch(text)

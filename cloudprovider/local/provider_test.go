@@ -332,6 +332,7 @@ func TestConfigErrorsNameTheField(t *testing.T) {
 		"pools[0].bootDelay":    func(c *Config) { c.Pools[0].BootDelay = "soon" },
 		"pools[0].taints[0]":    func(c *Config) { c.Pools[0].Taints = []string{"a=b:Never"} },
 		"pools[0].labels":       func(c *Config) { c.Pools[0].Labels = map[string]string{"a b": "c"} },
+		"pools[0].further":      func(c *Config) { c.Pools[0].Further = map[string]int64{"cpu": 1} },
 		"pools[0].standby":      func(c *Config) { c.Pools[0].Standby = -1 },
 		"pools[0].resumeDelay":  func(c *Config) { c.Pools[0].ResumeDelay = "soon" },
 		"pools[0].stockOut":     func(c *Config) { c.Pools[0].StockOut = -1 },

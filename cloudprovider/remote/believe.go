@@ -14,6 +14,7 @@ const (
 	// mostPools and mostInstances are more than any cluster has (Kubernetes ends at 5,000 nodes), and little memory.
 	mostPools     = 1000
 	mostInstances = 20000
+	mostFurther   = 1e15 // of one resource
 )
 
 // fromWirePools reads the offers. One bad offer fails them all: which of them is a lie cannot be known.
@@ -27,7 +28,7 @@ func fromWirePools(from []*wire.Pool) ([]cloudprovider.Pool, error) {
 		a := w.GetAllocatable()
 		p := cloudprovider.Pool{
 			ID: w.GetId(), Shape: w.GetShape(), Labels: w.GetLabels(), Max: int(w.GetMax()),
-			Allocatable: cloudprovider.Resources{CPUMillis: a.GetCpuMillis(), MemoryBytes: a.GetMemoryBytes(), Pods: a.GetPods()},
+			Allocatable: cloudprovider.Resources{CPUMillis: a.GetCpuMillis(), MemoryBytes: a.GetMemoryBytes(), Pods: a.GetPods(), Further: a.GetFurther()},
 		}
 		for _, t := range w.GetTaints() {
 			p.Taints = append(p.Taints, cloudprovider.Taint{Key: t.GetKey(), Value: t.GetValue(), Effect: t.GetEffect()})
@@ -42,6 +43,8 @@ func fromWirePools(from []*wire.Pool) ([]cloudprovider.Pool, error) {
 			return nil, fmt.Errorf("the provider offers %d machines in pool %q, more than %d", p.Max, p.ID, mostInstances)
 		case p.Allocatable.CPUMillis <= 0 || p.Allocatable.MemoryBytes <= 0 || p.Allocatable.Pods <= 0:
 			return nil, fmt.Errorf("the provider offers machines without room in pool %q: %+v", p.ID, p.Allocatable)
+		case !believable(p.Allocatable.Further):
+			return nil, fmt.Errorf("the provider offers machines in pool %q with further resources that cannot be: %v", p.ID, p.Allocatable.Further)
 		case p.PriceKnown && !(p.PricePerHour >= 0 && p.PricePerHour <= 1e6):
 			return nil, fmt.Errorf("the provider asks the price %v in pool %q", p.PricePerHour, p.ID)
 		}
@@ -50,6 +53,16 @@ func fromWirePools(from []*wire.Pool) ([]cloudprovider.Pool, error) {
 	}
 	slices.SortFunc(pools, func(a, b cloudprovider.Pool) int { return strings.Compare(a.ID, b.ID) })
 	return pools, nil
+}
+
+// believable: not too many further resources, each with a name of its own and an amount that a machine can have.
+func believable(further map[string]int64) bool {
+	for name, n := range further {
+		if n < 0 || n > mostFurther || name == "" || len(name) > 316 || name == "cpu" || name == "memory" || name == "pods" {
+			return false
+		}
+	}
+	return len(further) <= 64
 }
 
 // fromWireStates reads what is there. A pool about which something cannot be true is unknown, with the reason; an

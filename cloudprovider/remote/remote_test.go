@@ -302,11 +302,13 @@ func TestLiesAreUnknown(t *testing.T) {
 	}
 	room := &wire.Resources{CpuMillis: 1, MemoryBytes: 1, Pods: 1}
 	for name, p := range map[string]*wire.Pool{
-		"negative price": {Id: "a", Allocatable: room, PricePerHour: new(-1.0)},
-		"price NaN":      {Id: "a", Allocatable: room, PricePerHour: new(math.NaN())},
-		"no room":        {Id: "a"},
-		"no id":          {Allocatable: room},
-		"a million":      {Id: "a", Allocatable: room, Max: 1e6},
+		"negative price":      {Id: "a", Allocatable: room, PricePerHour: new(-1.0)},
+		"price NaN":           {Id: "a", Allocatable: room, PricePerHour: new(math.NaN())},
+		"no room":             {Id: "a"},
+		"no id":               {Allocatable: room},
+		"fewer than no cards": {Id: "a", Allocatable: &wire.Resources{CpuMillis: 1, MemoryBytes: 1, Pods: 1, Further: map[string]int64{"example.com/gpu": -1}}},
+		"its CPU twice":       {Id: "a", Allocatable: &wire.Resources{CpuMillis: 1, MemoryBytes: 1, Pods: 1, Further: map[string]int64{"cpu": 1}}},
+		"a million":           {Id: "a", Allocatable: room, Max: 1e6},
 	} {
 		if _, err := fromWirePools([]*wire.Pool{p}); err == nil {
 			t.Errorf("%s was believed", name)

@@ -92,7 +92,7 @@ func (s *server) List(ctx context.Context, _ *wire.ListRequest) (*wire.ListRespo
 func toWirePool(p cloudprovider.Pool) *wire.Pool {
 	w := &wire.Pool{
 		Id: p.ID, Shape: p.Shape, Labels: p.Labels, Max: uint32(p.Max),
-		Allocatable: &wire.Resources{CpuMillis: p.Allocatable.CPUMillis, MemoryBytes: p.Allocatable.MemoryBytes, Pods: p.Allocatable.Pods},
+		Allocatable: &wire.Resources{CpuMillis: p.Allocatable.CPUMillis, MemoryBytes: p.Allocatable.MemoryBytes, Pods: p.Allocatable.Pods, Further: p.Allocatable.Further},
 	}
 	for _, t := range p.Taints {
 		w.Taints = append(w.Taints, &wire.Taint{Key: t.Key, Value: t.Value, Effect: t.Effect})

@@ -140,13 +140,24 @@ func pool(name string, most int, delay string) local.PoolConfig {
 // deploy makes a Deployment of the demo workload at no replicas, with the one annotation and more.
 func (w *world) deploy(name string, annotations map[string]string, args ...string) {
 	w.t.Helper()
+	w.apply(w.deployment(name, annotations, args...))
+}
+
+func (w *world) apply(d *appsv1.Deployment) {
+	w.t.Helper()
+	if _, err := w.Client.AppsV1().Deployments(d.Namespace).Create(w.ctx, d, metav1.CreateOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) deployment(name string, annotations map[string]string, args ...string) *appsv1.Deployment {
 	all := map[string]string{v1alpha1.AnnotationAutoscale: "true"}
 	for k, v := range annotations {
 		all[v1alpha1.Group+"/"+k] = v
 	}
 	labels := map[string]string{"app": name}
 	none := int32(0)
-	d := &appsv1.Deployment{
+	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, Annotations: all},
 		Spec: appsv1.DeploymentSpec{
 			Replicas: &none, Selector: &metav1.LabelSelector{MatchLabels: labels},
@@ -163,9 +174,6 @@ func (w *world) deploy(name string, annotations map[string]string, args ...strin
 				}}},
 			},
 		},
-	}
-	if _, err := w.Client.AppsV1().Deployments("default").Create(w.ctx, d, metav1.CreateOptions{}); err != nil {
-		w.t.Fatal(err)
 	}
 }
 

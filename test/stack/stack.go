@@ -161,6 +161,9 @@ func (s *Stack) providerConfig(path string) error {
 		if len(p.Taints) > 0 {
 			m["taints"] = p.Taints
 		}
+		if len(p.Further) > 0 {
+			m["further"] = p.Further
+		}
 		if p.StockOut > 0 {
 			m["stockOut"] = p.StockOut
 		}

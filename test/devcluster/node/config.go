@@ -30,6 +30,8 @@ type Config struct {
 	CPU, Memory resource.Quantity
 	// Pods is the most pods, 1 to 240; 0 is 110.
 	Pods int
+	// Further are other resources that it has, by name, as a device plugin adds them.
+	Further map[string]int64
 
 	// BootDelay passes before the Node registers, PodStartDelay before a pod's first process, PullDelay before the first
 	// container of an image on this machine.

@@ -76,6 +76,9 @@ func (a *agent) node() *corev1.Node {
 		corev1.ResourcePods:             *resource.NewQuantity(int64(a.Pods), resource.DecimalSI),
 		corev1.ResourceEphemeralStorage: resource.MustParse("100Gi"),
 	}
+	for name, n := range a.Further {
+		capacity[corev1.ResourceName(name)] = *resource.NewQuantity(n, resource.DecimalSI)
+	}
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: a.Name, Labels: labels},
 		Spec:       corev1.NodeSpec{ProviderID: a.ProviderID, Taints: a.Taints},

@@ -52,6 +52,7 @@ func machineCommand() *cobra.Command {
 	flags.StringVar(&o.cpu, "cpu", "4", "CPU of the Node")
 	flags.StringVar(&o.memory, "memory", "8Gi", "memory of the Node")
 	flags.IntVar(&o.config.Pods, "pods", 110, "most pods, up to 240")
+	flags.StringToInt64Var(&o.config.Further, "further", nil, "further resources of the Node, as a device plugin adds them: example.com/gpu=2,...")
 	flags.StringVar(&o.bootDelay, "boot-delay", "", "time before the Node registers: 2s, uniform:1s..3s, normal:2s,300ms, lognormal:2s,0.5")
 	flags.StringVar(&o.podDelay, "pod-start-delay", "", "time before a pod's first process")
 	flags.StringVar(&o.pullWait, "pull-delay", "", "time before the first container of an image on this machine")
