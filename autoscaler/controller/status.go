@@ -236,23 +236,27 @@ func (t *teller) reportPool(object *v1alpha1.NodePool, s *autoscaler.State, p *a
 		status.PricePerHour = &price
 	}
 	status.Reason = o.Why[0].Rule.String()
+	poolConditions(&status.Conditions, object.Generation, p, o, coming)
+	t.write(v1alpha1.NodePools, "", object.Name, status, status.Reason, status.Conditions)
+}
+
+func poolConditions(list *[]metav1.Condition, generation int64, p *autoscaler.Pool, o *autoscaler.Order, coming int) {
 	set := func(kind string, on bool) {
 		state := metav1.ConditionFalse
 		if on {
 			state = metav1.ConditionTrue
 		}
-		meta.SetStatusCondition(&status.Conditions, metav1.Condition{Type: kind, Status: state, Reason: status.Reason, Message: o.Why[0].Sentence(), ObservedGeneration: object.Generation})
+		meta.SetStatusCondition(list, metav1.Condition{Type: kind, Status: state, Reason: o.Why[0].Rule.String(), Message: o.Why[0].Sentence(), ObservedGeneration: generation})
 	}
 	set(v1alpha1.ConditionReady, p.Unknown == "" && coming == 0)
-	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionReconciling)
-	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
+	meta.RemoveStatusCondition(list, v1alpha1.ConditionReconciling)
+	meta.RemoveStatusCondition(list, v1alpha1.ConditionStalled)
 	switch {
 	case p.Unknown != "":
 		set(v1alpha1.ConditionStalled, true)
 	case coming > 0 || o.Changes():
 		set(v1alpha1.ConditionReconciling, true)
 	}
-	t.write(v1alpha1.NodePools, "", object.Name, status, status.Reason, status.Conditions)
 }
 
 // forget drops what was sent about objects that are gone, so that memory is bounded by what there is.

@@ -1,7 +1,10 @@
 package controller
 
 import (
+	"encoding/json"
+	"flag"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -87,29 +90,53 @@ func TestWhatWasSaidIsBounded(t *testing.T) {
 	}
 }
 
-// kstatus reads Ready, and Reconciling and Stalled by their presence: one of the three says how it is.
+var rewriteStatus = flag.Bool("rewrite", false, "write testdata/kstatus.json anew")
+
+// kstatus reads Ready, and Reconciling and Stalled by their presence: one of the three says how it is. What kstatus itself makes of these
+// conditions is asked in deploy/helm/check, which reads the file that this test holds to what we write.
 func TestConditionsAreAsKstatusReadsThem(t *testing.T) {
 	why := []autoscaler.Reason{{Rule: autoscaler.QueuedDemand}}
 	arriving := autoscaler.Hold{Why: autoscaler.Reason{Rule: autoscaler.CapacityArriving, At: time.Unix(1, 0)}}
+	refused := autoscaler.Hold{Refuse: true, Why: autoscaler.Reason{Rule: autoscaler.NothingArrives}}
+	workload := func(blocked string, ready int, h autoscaler.Hold, conflict bool) func(*[]metav1.Condition) {
+		return func(list *[]metav1.Condition) {
+			workloadConditions(list, 7, &autoscaler.Workload{Blocked: blocked}, &autoscaler.Scale{To: 2, Why: why}, ready, h, conflict)
+		}
+	}
+	pool := func(unknown string, coming, to int) func(*[]metav1.Condition) {
+		return func(list *[]metav1.Condition) {
+			order := &autoscaler.Order{From: 1, To: to, Why: []autoscaler.Reason{{Rule: autoscaler.PlacementShort}}}
+			poolConditions(list, 7, &autoscaler.Pool{Unknown: unknown}, order, coming)
+		}
+	}
+	var all []kstatusCase
 	for _, c := range []struct {
-		name     string
-		blocked  string
-		conflict bool
-		ready    int
-		hold     autoscaler.Hold
-		want     string
+		kind, name string
+		says       func(*[]metav1.Condition)
+		want       string
+		status     string // in kstatus's words
 	}{
-		{"serves", "", false, 2, autoscaler.Hold{}, "Ready=True"},
-		{"comes", "", false, 1, arriving, "Ready=False Reconciling=True"},
-		{"refused", "", false, 1, autoscaler.Hold{Refuse: true, Why: autoscaler.Reason{Rule: autoscaler.NothingArrives}}, "Ready=False Stalled=True"},
-		{"paused", "paused", false, 2, autoscaler.Hold{}, "Ready=False Stalled=True"},
-		{"conflict", "an HPA", true, 2, autoscaler.Hold{}, "Conflicted=True Ready=False Stalled=True"},
+		{"PodAutoscaler", "serves", workload("", 2, autoscaler.Hold{}, false), "Ready=True", "Current"},
+		{"PodAutoscaler", "comes", workload("", 1, arriving, false), "Ready=False Reconciling=True", "InProgress"},
+		{"PodAutoscaler", "refused", workload("", 1, refused, false), "Ready=False Stalled=True", "Failed"},
+		{"PodAutoscaler", "paused", workload("paused", 2, autoscaler.Hold{}, false), "Ready=False Stalled=True", "Failed"},
+		{"PodAutoscaler", "conflict", workload("an HPA", 2, autoscaler.Hold{}, true), "Conflicted=True Ready=False Stalled=True", "Failed"},
+		{"NodePool", "rests", pool("", 0, 1), "Ready=True", "Current"},
+		{"NodePool", "grows", pool("", 0, 2), "Ready=True Reconciling=True", "InProgress"},
+		{"NodePool", "comes", pool("", 1, 1), "Ready=False Reconciling=True", "InProgress"},
+		{"NodePool", "unknown", pool("no answer", 0, 1), "Ready=False Stalled=True", "Failed"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(c.kind+" "+c.name, func(t *testing.T) {
 			// Whatever was said before.
-			list := []metav1.Condition{{Type: v1alpha1.ConditionReconciling, Status: "True"}, {Type: v1alpha1.ConditionStalled, Status: "True"}, {Type: v1alpha1.ConditionConflicted, Status: "True"}}
-			workloadConditions(&list, 7, &autoscaler.Workload{Blocked: c.blocked}, &autoscaler.Scale{To: 2, Why: why}, c.ready, c.hold, c.conflict)
+			list := []metav1.Condition{{Type: v1alpha1.ConditionReconciling, Status: "True"}, {Type: v1alpha1.ConditionStalled, Status: "True"}}
+			if c.kind == "PodAutoscaler" {
+				list = append(list, metav1.Condition{Type: v1alpha1.ConditionConflicted, Status: "True"})
+			}
+			c.says(&list)
 			got := ""
+			for i := range list {
+				list[i].LastTransitionTime = metav1.Time{}
+			}
 			for _, kind := range []string{v1alpha1.ConditionConflicted, v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled} {
 				if s := meta.FindStatusCondition(list, kind); s != nil {
 					got += " " + kind + "=" + string(s.Status)
@@ -121,6 +148,30 @@ func TestConditionsAreAsKstatusReadsThem(t *testing.T) {
 			if strings.TrimSpace(got) != c.want {
 				t.Errorf("%s, want %s", got, c.want)
 			}
+			all = append(all, kstatusCase{Name: c.name, Status: c.status, Object: map[string]any{
+				"apiVersion": v1alpha1.GroupVersion.String(), "kind": c.kind, "metadata": map[string]any{"name": c.name, "generation": 7},
+				"status": map[string]any{"observedGeneration": 7, "conditions": list},
+			}})
 		})
 	}
+	data, err := json.MarshalIndent(all, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const path = "testdata/kstatus.json"
+	if *rewriteStatus {
+		if err := os.WriteFile(path, append(data, '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old, err := os.ReadFile(path)
+	if err != nil || strings.TrimSpace(string(old)) != string(data) {
+		t.Errorf("%s is not what is written now (%v): go test ./autoscaler/controller -run Kstatus -rewrite", path, err)
+	}
+}
+
+type kstatusCase struct {
+	Name   string         `json:"name"`
+	Status string         `json:"status"`
+	Object map[string]any `json:"object"`
 }
