@@ -119,11 +119,11 @@ func (v *view) podClass(s *State, pod int32) int {
 func (v *view) classOf(s *State, shape *Shape) int {
 	c := v.indexed(s)
 	if shape.Rules == nil {
-		return c.Class(*shape.Pod())
+		return c.ClassOf(shape.Pod())
 	}
 	class, ok := v.classes[shape.Rules]
 	if !ok {
-		class = c.Class(*shape.Rules)
+		class = c.ClassOf(shape.Rules)
 		v.classes[shape.Rules] = class
 	}
 	return class

@@ -14,6 +14,8 @@ type Cluster struct {
 	namespaces map[string]Labels
 	ids        map[string]int
 	classes    []*Pod
+	needs      [][]need // by class; they stand together in memory, as they are read for each pod
+	spare      []need
 	nodes      []Node
 	there      []bool
 	pods       [][]Tally
@@ -25,27 +27,42 @@ type Cluster struct {
 	index *index
 }
 
+// need is how much of a numbered resource a pod asks for.
+type need struct {
+	resource int
+	value    int64
+}
+
 // NewCluster is a cluster without nodes. Namespaces are all that there are, with their labels: a term's namespace selector
 // matches none that is not among them.
 func NewCluster(namespaces map[string]Labels) *Cluster {
 	return &Cluster{namespaces: namespaces, ids: map[string]int{}, resources: map[string]int{CPU: 0, Memory: 1}}
 }
 
-// Class is the number of the pod's class; the first time it makes one. It keeps what p points to.
-func (c *Cluster) Class(p Pod) int {
+// Class is ClassOf a pod that nobody else has.
+func (c *Cluster) Class(p Pod) int { return c.ClassOf(&p) }
+
+// ClassOf is the number of the pod's class; the first time it makes one. It keeps p, which nobody may change.
+func (c *Cluster) ClassOf(p *Pod) int {
 	key := p.Key()
 	if id, ok := c.ids[key]; ok {
 		return id
 	}
 	id := len(c.classes)
 	c.ids[key] = id
-	kept := p // p itself need not leave the stack when its class is known
-	c.classes = append(c.classes, &kept)
-	for _, need := range p.Needs {
-		if _, ok := c.resources[need.Name]; !ok {
-			c.resources[need.Name] = len(c.resources)
-		}
+	c.classes = append(c.classes, p)
+	if len(c.spare) < len(p.Needs) {
+		c.spare = make([]need, max(128, len(p.Needs)))
 	}
+	needs := c.spare[:len(p.Needs):len(p.Needs)]
+	c.spare = c.spare[len(p.Needs):]
+	for i, a := range p.Needs {
+		if _, ok := c.resources[a.Name]; !ok {
+			c.resources[a.Name] = len(c.resources)
+		}
+		needs[i] = need{c.resources[a.Name], a.Value}
+	}
+	c.needs = append(c.needs, needs)
 	c.index = nil
 	return id
 }
@@ -89,6 +106,9 @@ func (c *Cluster) Add(class, node, n int) {
 	case !ok && n < 0:
 		return
 	case !ok:
+		if c.pods[node] == nil {
+			c.pods[node] = make([]Tally, 0, 8)
+		}
 		c.pods[node] = slices.Insert(c.pods[node], i, Tally{Class: class})
 	default:
 		n = max(n, -c.pods[node][i].Count)
@@ -104,12 +124,11 @@ func (c *Cluster) Add(class, node, n int) {
 
 func (c *Cluster) use(class, node, n int) {
 	c.held[node] += n
-	for _, need := range c.classes[class].Needs {
-		i := c.resources[need.Name]
-		if len(c.used[node]) <= i {
+	for _, a := range c.needs[class] {
+		if len(c.used[node]) <= a.resource {
 			c.used[node] = append(make([]int64, 0, len(c.resources)), c.used[node]...)[:len(c.resources)]
 		}
-		c.used[node][i] += need.Value * int64(n)
+		c.used[node][a.resource] += a.value * int64(n)
 	}
 }
 
