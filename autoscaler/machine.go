@@ -62,6 +62,7 @@ func (v *view) indexed(s *State) *fit.Cluster {
 		namespaces[n.Name] = n.Labels
 	}
 	v.cluster, v.classes, v.lastOf = fit.NewCluster(namespaces), make(map[*fit.Pod]int, len(s.Workloads)), make([]known, len(s.Workloads))
+	v.cluster.Grow(len(v.machines), len(s.Workloads))
 	for k := range s.Daemons {
 		v.daemonClasses = append(v.daemonClasses, v.classOf(s, &s.Daemons[k].Shape))
 	}

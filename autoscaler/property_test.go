@@ -267,7 +267,7 @@ func carriedOut(s autoscaler.State, d autoscaler.Decision) autoscaler.State {
 		}
 		for k := live; k < o.To; k++ {
 			next.Nodes = append(next.Nodes, autoscaler.Node{
-				ID: autoscaler.NodeID(fmt.Sprintf("%s/ordered-%d", p.ID, k)), Pool: p.ID, Phase: autoscaler.Coming, Allocatable: p.Allocatable,
+				ID: autoscaler.NodeID(fmt.Sprintf("%s/ordered-%d", p.ID, k)), Pool: p.ID, Phase: autoscaler.Coming, Allocatable: p.Allocatable, Extended: p.Extended,
 				Labels: p.Labels, Taints: p.Taints, Since: s.Now, Due: s.Now.Add(p.Join),
 			})
 		}

@@ -104,7 +104,7 @@ func (m *model) apply(d autoscaler.Decision) {
 			m.serial++
 			id := fmt.Sprintf("n%06d", m.serial)
 			m.s.Nodes = append(m.s.Nodes, autoscaler.Node{
-				ID: autoscaler.NodeID(id), Pool: p.ID, Instance: id, Phase: autoscaler.Coming, Allocatable: p.Allocatable, Labels: p.Labels, Taints: p.Taints,
+				ID: autoscaler.NodeID(id), Pool: p.ID, Instance: id, Phase: autoscaler.Coming, Allocatable: p.Allocatable, Extended: p.Extended, Labels: p.Labels, Taints: p.Taints,
 				Since: m.s.Now, Due: m.s.Now.Add(p.Join),
 			})
 		}
@@ -185,9 +185,9 @@ func (m *model) fits(p *autoscaler.Pod, n *autoscaler.Node) bool {
 	for i := range m.s.Nodes {
 		o := &m.s.Nodes[i]
 		labels := append(fit.Labels{{Key: fit.LabelHostname, Value: string(o.ID)}}, o.Labels...)
-		k := c.AddNode(fit.Node{Name: string(o.ID), Labels: labels, Taints: o.Taints, Allocatable: fit.Amounts{
-			{Name: fit.CPU, Value: o.Allocatable.CPU}, {Name: fit.Memory, Value: o.Allocatable.Memory}, {Name: fit.Pods, Value: o.Allocatable.Pods},
-		}})
+		k := c.AddNode(fit.Node{Name: string(o.ID), Labels: labels, Taints: o.Taints, Allocatable: append(slices.Clone(o.Extended),
+			fit.Amount{Name: fit.CPU, Value: o.Allocatable.CPU}, fit.Amount{Name: fit.Memory, Value: o.Allocatable.Memory}, fit.Amount{Name: fit.Pods, Value: o.Allocatable.Pods},
+		)})
 		if o.ID == n.ID {
 			at = k
 		}

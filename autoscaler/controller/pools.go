@@ -348,7 +348,7 @@ func (p *pools) machines(now time.Time, pool *autoscaler.Pool, state poolState, 
 		if r != nil {
 			n = r.Node
 			n.Phase = p.nodePhase(now, r, i)
-			if n.Phase == autoscaler.Ready && !p.joined[i.ProviderID] && lacks(n.Extended, pool.Extended) && now.Sub(i.Created) <= autoscaler.JoinDeadline {
+			if !p.joined[i.ProviderID] && lacks(n.Extended, pool.Extended) && now.Sub(i.Created) <= autoscaler.JoinDeadline {
 				n.Phase, n.Extended = autoscaler.Coming, pool.Extended
 			}
 		}

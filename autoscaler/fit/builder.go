@@ -2,7 +2,6 @@ package fit
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/wholescale/wholescale/autoscaler/pack"
 )
@@ -288,7 +287,7 @@ const unlimited = 1 << 40
 func (b *builder) offered(a Amounts) []int64 {
 	list := b.further(a)
 	for name, id := range b.extended {
-		if strings.HasPrefix(name, attach) && !slices.ContainsFunc(a, func(a Amount) bool { return a.Name == name }) {
+		if !a.limits(name) {
 			list[id] = unlimited
 		}
 	}

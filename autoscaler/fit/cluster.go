@@ -39,6 +39,14 @@ func NewCluster(namespaces map[string]Labels) *Cluster {
 	return &Cluster{namespaces: namespaces, ids: map[string]int{}, resources: map[string]int{CPU: 0, Memory: 1}}
 }
 
+// Grow makes room for so many nodes and classes in a new cluster, which then need not be made bit by bit.
+func (c *Cluster) Grow(nodes, classes int) {
+	c.ids = make(map[string]int, classes)
+	c.classes, c.needs = slices.Grow(c.classes, classes), slices.Grow(c.needs, classes)
+	c.nodes, c.there, c.pods = slices.Grow(c.nodes, nodes), slices.Grow(c.there, nodes), slices.Grow(c.pods, nodes)
+	c.used, c.held = slices.Grow(c.used, nodes), slices.Grow(c.held, nodes)
+}
+
 // Class is ClassOf a pod that nobody else has.
 func (c *Cluster) Class(p Pod) int { return c.ClassOf(&p) }
 
@@ -130,6 +138,19 @@ func (c *Cluster) use(class, node, n int) {
 		}
 		c.used[node][a.resource] += a.value * int64(n)
 	}
+}
+
+// Room is how many more pods of the class, at most most, the amounts on a node are enough for. Nothing else is looked at.
+func (c *Cluster) Room(class, node, most int) int {
+	n := &c.nodes[node]
+	most = min(most, int(n.Allocatable.Get(Pods))-c.held[node])
+	for _, a := range c.classes[class].Needs {
+		if a.Value <= 0 || !n.Allocatable.limits(a.Name) {
+			continue
+		}
+		most = min(most, int((n.Allocatable.Get(a.Name)-c.inUse(node, c.resources[a.Name]))/a.Value))
+	}
+	return max(most, 0)
 }
 
 // inUse is how much of a resource the pods on a node ask for.

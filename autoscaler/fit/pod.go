@@ -1,5 +1,10 @@
 package fit
 
+import (
+	"slices"
+	"strings"
+)
+
 // The names of the amounts that Kubernetes gives a meaning; others are extended resources by their own name.
 const (
 	CPU     = "cpu"    // millicores
@@ -32,6 +37,11 @@ func (a Amounts) Get(name string) int64 {
 		}
 	}
 	return 0
+}
+
+// limits says that there is no more of a resource than the amounts say, be it nothing.
+func (a Amounts) limits(name string) bool {
+	return !strings.HasPrefix(name, attach) || slices.ContainsFunc(a, func(a Amount) bool { return a.Name == name })
 }
 
 // Pod is what the scheduler looks at of a pod. Equal pods have equal keys and make one class: neither a pod's name nor
