@@ -228,7 +228,7 @@ func (g *generator) ours(n *autoscaler.Node, p *autoscaler.Pool) {
 			n.Instance = ""
 		}
 	}
-	if g.oneIn(6, "taints gone") {
+	if n.Instance != "" && g.oneIn(6, "taints gone") {
 		n.Taints = nil
 	}
 }
