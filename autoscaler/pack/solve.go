@@ -252,16 +252,7 @@ func (s *solver) pack(groups []int) {
 func (s *solver) packWith(groups []int, weight int) {
 	s.findSale(weight)
 	mark := len(s.steps)
-	s.firstFit(groups)
-	if left := s.remaining(groups); left > 0 && s.choosy(groups) {
-		s.undo(mark)
-		s.firstFit(s.byChoice(groups))
-		if s.remaining(groups) >= left {
-			s.undo(mark)
-			s.firstFit(groups)
-		}
-	}
-	if s.remaining(groups) == 0 {
+	if s.firstFits(groups); s.remaining(groups) == 0 {
 		return
 	}
 	if !s.plain && s.remaining(groups) > 1 && len(s.sale) > 0 {
@@ -278,6 +269,36 @@ func (s *solver) packWith(groups []int, weight int) {
 		}
 	}
 	s.settle(groups)
+}
+
+// firstFits places groups by first fit in their order; when that leaves some over, in other orders that may leave fewer.
+func (s *solver) firstFits(groups []int) {
+	mark, best := len(s.steps), groups
+	s.firstFit(groups)
+	left := s.remaining(groups)
+	try := func(order []int, most int) {
+		s.undo(mark)
+		s.firstFit(order)
+		if n := s.remaining(groups); n <= most {
+			best, left = order, n
+			return
+		}
+		s.undo(mark)
+		s.firstFit(best)
+	}
+	if left > 0 && s.choosy(groups) {
+		try(s.byChoice(groups), left-1)
+	}
+	if left > 0 && s.p.Groups[groups[0]].Priority != s.p.Groups[groups[len(groups)-1]].Priority {
+		try(s.bySize(groups), 0) // when all have a place, it does not matter who would go without
+	}
+}
+
+// bySize are the groups with the largest first, whatever their priority.
+func (s *solver) bySize(groups []int) []int {
+	list := slices.Clone(groups)
+	slices.SortStableFunc(list, func(a, b int) int { return cmp.Compare(s.size(b), s.size(a)) })
+	return list
 }
 
 // mostPairs is up to how many pairs of a group and a place all are packed anew when first fit leaves some over. Beyond it
