@@ -39,11 +39,12 @@ type checker struct {
 
 	workloads map[WorkloadID]int
 	nodes     map[NodeID]int
-	pods      map[PodID]int // made by pod
-	bound     []int         // pods with a node, not leaving, by position of the workload
-	live      []int         // pods not leaving, likewise
-	used      []Resources   // by pods bound, by position of the node
-	busy      []PodID       // one pod that keeps the node from being empty, likewise
+	pods      map[PodID]int       // made by pod
+	bound     []int               // pods with a node, not leaving, by position of the workload
+	live      []int               // pods not leaving, likewise
+	used      []Resources         // by pods bound, by position of the node
+	busy      []PodID             // one pod that keeps the node from being empty, likewise
+	first     map[WorkloadID]bool // one of them was taken to be the first of its kind
 }
 
 // count looks the state over once, in its own way.

@@ -147,14 +147,16 @@ func (c *checker) near(p *gathering, all []gathering) {
 			return // perhaps it is one of those, still to come
 		}
 	}
-	anywhere := 0
-	for i := range all {
-		if wanted(&all[i]) && slices.ContainsFunc(terms, func(t fit.Term) bool { return all[i].within(t.Topology) }) {
-			anywhere += all[i].count
+	there := slices.ContainsFunc(all, func(o gathering) bool {
+		return o.placed == "" && wanted(&o) && slices.ContainsFunc(terms, func(t fit.Term) bool { return o.within(t.Topology) })
+	})
+	if !there && wanted(p) && p.count == 1 && !c.first[p.placed] {
+		// Of those that are placed it may be the first, whatever the order in which they are listed.
+		if c.first == nil {
+			c.first = map[WorkloadID]bool{}
 		}
-	}
-	if wanted(p) && anywhere == 1 {
-		return // itself
+		c.first[p.placed] = true
+		return
 	}
 	for k := range terms {
 		domain, ok := p.domain(terms[k].Topology)

@@ -71,6 +71,9 @@ func (p *placer) keepOn(node int, a *ask, spots *[]Spot, count int) {
 	if n <= 0 || !runs(a.shape, &p.v.machines[node]) {
 		return
 	}
+	if len(a.shape.Pod().Near) > 0 && p.v.cluster.Fits(a.class, node) != fit.None {
+		return // those that it was to be near may be elsewhere by now
+	}
 	a.count -= n
 	p.hold(node, a.class, n)
 	p.onNode(a, spots, node, n)
