@@ -61,7 +61,7 @@ func (v *view) renewals(s *State) {
 // moveOn counts the pods that are to leave a node that was marked. One that was to be saved and whose pods have no room on
 // others any more is forgotten, which ends its drain: to buy another one for them would save nothing.
 func (v *view) moveOn(s *State, node int) {
-	if v.leaving(node) == LeaveUnderused && !fitsElsewhere(s, v, nil, node, v.unreplaced(s, node)) {
+	if v.leaving(node) == LeaveUnderused && !fitsElsewhere(s, v, nil, node) {
 		v.memos[node].Leaving = ""
 		return
 	}
@@ -71,32 +71,6 @@ func (v *view) moveOn(s *State, node int) {
 			v.moving[w]++
 		}
 	}
-}
-
-// unreplaced are the pods that are to leave a node and for which none has been started elsewhere since it was marked: those
-// that were have their room already.
-func (v *view) unreplaced(s *State, node int) []int32 {
-	replaced, since := map[int32]int{}, v.memos[node].Tried
-	if since.IsZero() {
-		return v.movable(s, node)
-	}
-	return slices.DeleteFunc(v.movable(s, node), func(k int32) bool {
-		w := v.workloadOf[k]
-		if w < 0 {
-			return false
-		}
-		if _, counted := replaced[w]; !counted {
-			replaced[w] = 0
-			for _, other := range v.podsOf[w] {
-				p, at := &s.Pods[other], v.nodeOf[other]
-				if at >= 0 && at != int32(node) && p.Phase != Leaving && !s.Nodes[at].Draining && !p.Since.Before(since) {
-					replaced[w]++
-				}
-			}
-		}
-		replaced[w]--
-		return replaced[w] >= 0
-	})
 }
 
 // budget is how many more nodes of a pool, or of its group, may begin to leave for a reason.
@@ -195,7 +169,7 @@ func (r *drainer) consolidate() {
 		switch {
 		case gain <= cost:
 			d.Why = Reason{Rule: NotWorthMoving, Observed: gain, Bound: cost}
-		case !fitsElsewhere(r.s, r.v, r.placed.asks, i, r.v.movable(r.s, i)):
+		case !fitsElsewhere(r.s, r.v, r.placed.asks, i):
 			d.Why = Reason{Rule: NoRoomElsewhere, Observed: float64(len(r.v.movable(r.s, i)))}
 			for n, x := r.replace(list[at:]); n > 0; n-- {
 				other := list[at+n-1]

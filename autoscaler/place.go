@@ -457,9 +457,9 @@ func join(spots []Spot, spot Spot) []Spot {
 	return append(spots, spot)
 }
 
-// fitsElsewhere says that all that is to be placed, and pods of a node that would leave, have room on other nodes that are
-// ready.
-func fitsElsewhere(s *State, v *view, asks []ask, node int, pods []int32) bool {
+// fitsElsewhere says that all that is to be placed, and the pods of a node that would leave, have room on other nodes that
+// are ready.
+func fitsElsewhere(s *State, v *view, asks []ask, node int) bool {
 	c := v.indexed(s)
 	q := fit.Ask{Cluster: c, Daemons: v.daemonClasses}
 	for _, i := range v.open(s) {
@@ -467,7 +467,7 @@ func fitsElsewhere(s *State, v *view, asks []ask, node int, pods []int32) bool {
 			q.Open = append(q.Open, i)
 		}
 	}
-	for _, a := range v.tally(s, slices.Clone(asks), pods, node) {
+	for _, a := range v.tally(s, slices.Clone(asks), v.movable(s, node), node) {
 		q.Want = append(q.Want, fit.Want{Class: v.classOf(s, a.shape), Count: a.count})
 	}
 	defer v.lift(s, []int{node})()
