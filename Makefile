@@ -51,6 +51,10 @@ fuzz: ## each fuzz target for FUZZ_TIME: so many runs (20000x) or so long (1m)
 	  done; \
 	done
 
+.PHONY: explore
+explore: ## properties of the core over many more states than make test looks at, with a seed of its own each time
+	go test ./autoscaler -timeout 30m -rapid.checks=3000 -rapid.seed=$$(date +%s) -rapid.nofailfile
+
 .PHONY: differential
 differential: ## where pods may run, against the real scheduler's plugins: tens of thousands of generated clusters
 	cd test/devcluster/controlplane/differential && go vet . && go test -count=1 -v -timeout 20m .
