@@ -44,7 +44,7 @@ type checker struct {
 	live      []int               // pods not leaving, likewise
 	used      []Resources         // by pods bound, by position of the node
 	busy      []PodID             // one pod that keeps the node from being empty, likewise
-	first     map[WorkloadID]bool // one of them was taken to be the first of its kind
+	firsts    map[WorkloadID]bool // one of them was taken to be the first of its kind
 }
 
 // count looks the state over once, in its own way.

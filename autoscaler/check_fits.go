@@ -1,6 +1,7 @@
 package autoscaler
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,8 @@ func siteOf(n *Node) site {
 	return site{name: string(n.ID), labels: n.Labels, taints: n.Taints, extended: n.Extended}
 }
 
+func siteFrom(p *Pool) site { return site{labels: p.Labels, taints: p.Taints, extended: p.Extended} }
+
 func (a *site) label(key string) (string, bool) {
 	for _, l := range a.labels {
 		if l.Key == key {
@@ -36,7 +39,7 @@ func (c *checker) bearsSpot(id WorkloadID, p *fit.Pod, spot *Spot) {
 	if i, ok := c.nodes[spot.Node]; ok && spot.Node != "" {
 		c.bears(id, p, siteOf(&c.s.Nodes[i]))
 	} else if pool := c.pool(spot.Pool); pool != nil && spot.Node == "" {
-		c.bears(id, p, site{labels: pool.Labels, taints: pool.Taints, extended: pool.Extended})
+		c.bears(id, p, siteFrom(pool))
 	}
 }
 
@@ -47,14 +50,12 @@ func (c *checker) bears(id WorkloadID, p *fit.Pod, at site) {
 	if where == "" {
 		where = "a new machine"
 	}
-	for _, want := range p.Selector {
-		if value, there := at.label(want.Key); !there || value != want.Value {
-			c.say(id, rule, "%s lacks %s=%s", where, want.Key, want.Value)
-		}
+	if why := at.lacks(p); why != "" {
+		c.say(id, rule, "%s %s", where, why)
 	}
-	for i, terms := range append([]fit.NodeTerms{p.Affinity}, p.Places...) {
-		if (i > 0 || terms != nil) && !slices.ContainsFunc(terms, func(t fit.NodeTerm) bool { return at.meets(&t) }) {
-			c.say(id, rule, "%s is none that its affinity or its volumes take (%d)", where, i)
+	for _, place := range p.Places {
+		if !at.among(place) {
+			c.say(id, rule, "%s is none that its volumes take", where)
 		}
 	}
 	for i := range at.taints {
@@ -73,6 +74,23 @@ func borne(p *fit.Pod, t *Taint) bool {
 	return slices.ContainsFunc(p.Tolerations, func(a Toleration) bool {
 		return (a.Effect == 0 || a.Effect == t.Effect) && (a.Key == "" || a.Key == t.Key) && (a.Exists || a.Value == t.Value)
 	})
+}
+
+// lacks is what a pod's selector and node affinity ask for and the place has not; empty when it has all.
+func (a *site) lacks(p *fit.Pod) string {
+	for _, want := range p.Selector {
+		if value, there := a.label(want.Key); !there || value != want.Value {
+			return "lacks " + want.Key + "=" + want.Value
+		}
+	}
+	if p.Affinity != nil && !a.among(p.Affinity) {
+		return "is none that its affinity takes"
+	}
+	return ""
+}
+
+func (a *site) among(terms fit.NodeTerms) bool {
+	return slices.ContainsFunc(terms, func(t fit.NodeTerm) bool { return a.meets(&t) })
 }
 
 func (a *site) meets(t *fit.NodeTerm) bool {
@@ -104,62 +122,78 @@ func limit(has fit.Amounts, name string) (int64, bool) {
 
 // share: the pods on a node take no more of anything than there is, no port twice, and no claim that is for one pod alone.
 func (c *checker) share(placed, there []gathering) {
+	on, holders := map[*Node][]*gathering{}, map[string]int{}
+	for i := range placed {
+		if p := &placed[i]; p.node != nil {
+			on[p.node] = append(on[p.node], p)
+		}
+	}
+	beside := make(map[*Node][]*gathering, len(on))
+	for i := range there {
+		o := &there[i]
+		if on[o.node] != nil {
+			beside[o.node] = append(beside[o.node], o)
+		}
+		for _, claim := range o.rules.Claims {
+			holders[claim]++
+		}
+	}
+	for i := range placed {
+		for _, claim := range placed[i].rules.Claims {
+			holders[claim] += placed[i].count
+		}
+	}
 	for i := range placed {
 		p := &placed[i]
 		if p.node == nil {
 			continue
 		}
-		for _, need := range p.rules.Needs {
-			if has, limited := limit(p.node.Extended, need.Name); limited {
-				c.enough(p, need.Name, has, placed, there)
-			}
+		if p == on[p.node][0] {
+			c.enough(p.node, on[p.node], beside[p.node])
 		}
-		if len(p.rules.Ports)+len(p.rules.Claims) == 0 {
+		c.ports(p, on[p.node], beside[p.node])
+		if !p.moves && slices.ContainsFunc(p.rules.Claims, func(claim string) bool { return holders[claim] > 1 }) {
+			c.say(p.placed, "pods that must be apart are", "another has a claim that is for one alone")
+		}
+	}
+}
+
+// enough: what is placed on a node finds what it asks for, beside what is there.
+func (c *checker) enough(n *Node, placed, there []*gathering) {
+	wanted := map[string]int64{}
+	for _, p := range placed {
+		for _, need := range p.rules.Needs {
+			wanted[need.Name] += int64(p.count) * need.Value
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		has, limited := limit(n.Extended, name)
+		if !limited {
 			continue
 		}
-		for k := range there {
-			c.exclusive(p, &there[k], 1)
+		for _, o := range there {
+			has -= o.rules.Needs.Get(name)
 		}
-		for k := range placed {
-			if k == i {
-				c.exclusive(p, p, p.count-1)
-			} else {
-				c.exclusive(p, &placed[k], placed[k].count)
-			}
+		if wanted[name] > max(has, 0) {
+			c.say(n.ID, "a node is not filled beyond its room", "%d of %s into %d", wanted[name], name, has)
 		}
 	}
 }
 
-func (c *checker) enough(p *gathering, name string, has int64, placed, there []gathering) {
-	used, wanted := int64(0), int64(0)
-	for i := range there {
-		if there[i].node == p.node {
-			used += there[i].rules.Needs.Get(name)
-		}
-	}
-	for i := range placed {
-		if placed[i].node == p.node {
-			wanted += int64(placed[i].count) * placed[i].rules.Needs.Get(name)
-		}
-	}
-	if wanted > max(has-used, 0) {
-		c.say(p.node.ID, "a node is not filled beyond its room", "%d of %s into %d", wanted, name, has-used)
-	}
-}
-
-func (c *checker) exclusive(p, o *gathering, count int) {
-	if count < 1 {
+// ports: nobody else on the node has a port of the pods that are placed, and of those that have one there is one.
+func (c *checker) ports(p *gathering, placed, there []*gathering) {
+	if len(p.rules.Ports) == 0 {
 		return
 	}
-	if p.node == o.node && slices.ContainsFunc(p.rules.Ports, func(a fit.Port) bool {
-		return slices.ContainsFunc(o.rules.Ports, func(b fit.Port) bool {
-			return a.Number == b.Number && a.Protocol == b.Protocol && (a.IP == b.IP || a.IP == "" || b.IP == "")
+	taken := func(o *gathering) bool {
+		return (o != p || p.count > 1) && slices.ContainsFunc(p.rules.Ports, func(a fit.Port) bool {
+			return slices.ContainsFunc(o.rules.Ports, func(b fit.Port) bool {
+				return a.Number == b.Number && a.Protocol == b.Protocol && (a.IP == b.IP || a.IP == "" || b.IP == "")
+			})
 		})
-	}) {
-		c.say(p.placed, "pods that must be apart are", "a port of %s is taken", p.node.ID)
 	}
-	if !p.moves && slices.ContainsFunc(p.rules.Claims, func(claim string) bool { return slices.Contains(o.rules.Claims, claim) }) {
-		c.say(p.placed, "pods that must be apart are", "another has a claim that is for one alone")
+	if slices.ContainsFunc(there, taken) || slices.ContainsFunc(placed, taken) {
+		c.say(p.placed, "pods that must be apart are", "a port of %s is taken", p.node.ID)
 	}
 }
 

@@ -188,6 +188,40 @@ demand shop/cart queued=5`)
 	}
 }
 
+// TestCheckLetsOneOfThosePlacedBeFirst: two kinds are placed, of which one must be near its like: it may be bound before the other,
+// and then nothing is there that it would have to be near. No second one may.
+func TestCheckLetsOneOfThosePlacedBeFirst(t *testing.T) {
+	s := written(t, `
+pool spot nodes=0..9
+node n1 spot ready labels=topology.kubernetes.io/zone=a
+node n2 spot ready labels=topology.kubernetes.io/zone=b
+node n3 spot ready labels=topology.kubernetes.io/zone=c
+workload shop/cart target=10 slots=10 replicas=2 labels=app=cart near=zone:app=cart
+workload shop/db target=10 slots=10 replicas=1 labels=app=cart
+demand shop/cart queued=20
+demand shop/db queued=5`)
+	d := autoscaler.Plan(s)
+	if found := autoscaler.Check(s, d); len(found) > 0 || len(d.Placements) != 2 {
+		t.Fatalf("%v\n%s", found, autoscaler.Describe(d, true))
+	}
+	on := func(nodes ...autoscaler.NodeID) (spots []autoscaler.Spot) {
+		for _, n := range nodes {
+			spots = append(spots, autoscaler.Spot{Node: n, Count: 1, Due: s.Now})
+		}
+		return spots
+	}
+	d.Placements[1].Spots = on("n1")
+	for _, c := range []struct {
+		cart []autoscaler.Spot
+		is   int
+	}{{on("n1", "n2"), 0}, {on("n2", "n3"), 1}} {
+		d.Placements[0].Spots = c.cart
+		if found := autoscaler.Check(s, d); len(found) != c.is {
+			t.Errorf("%v: %v", c.cart, found)
+		}
+	}
+}
+
 // TestCheckKnowsWhatPodsAskOfEachOther: pods of workloads are put elsewhere than Plan put them.
 func TestCheckKnowsWhatPodsAskOfEachOther(t *testing.T) {
 	const nodes = `

@@ -77,24 +77,12 @@ func (c *checker) gatherings() (list []gathering, others bool) {
 
 // domain is where a gathering is in a topology; a new machine is a host of its own, whose name nobody knows.
 func (g *gathering) domain(key string) (string, bool) {
-	labels := fit.Labels(nil)
-	switch {
-	case g.node != nil:
-		labels = g.node.Labels
-	case key == "kubernetes.io/hostname":
-		return "", false
-	default:
-		labels = g.pool.Labels
+	if g.node == nil {
+		at := siteFrom(g.pool)
+		return at.label(key)
 	}
-	for _, l := range labels {
-		if l.Key == key {
-			return l.Value, true
-		}
-	}
-	if g.node != nil && key == "kubernetes.io/hostname" {
-		return string(g.node.ID), true
-	}
-	return "", false
+	at := siteOf(g.node)
+	return at.label(key)
 }
 
 // within says that a gathering is somewhere in a topology, though perhaps nobody knows where: each node is a host.
@@ -147,17 +135,6 @@ func (c *checker) near(p *gathering, all []gathering) {
 			return // perhaps it is one of those, still to come
 		}
 	}
-	there := slices.ContainsFunc(all, func(o gathering) bool {
-		return o.placed == "" && wanted(&o) && slices.ContainsFunc(terms, func(t fit.Term) bool { return o.within(t.Topology) })
-	})
-	if !there && wanted(p) && p.count == 1 && !c.first[p.placed] {
-		// Of those that are placed it may be the first, whatever the order in which they are listed.
-		if c.first == nil {
-			c.first = map[WorkloadID]bool{}
-		}
-		c.first[p.placed] = true
-		return
-	}
 	for k := range terms {
 		domain, ok := p.domain(terms[k].Topology)
 		beside := 0
@@ -170,10 +147,31 @@ func (c *checker) near(p *gathering, all []gathering) {
 			beside-- // not itself
 		}
 		if !ok || beside < 1 {
-			c.say(p.placed, "pods that must be near others are", "%s=%s has none", terms[k].Topology, domain)
+			if !wanted(p) || p.count > 1 || !c.first(p.placed, wanted, terms, all) {
+				c.say(p.placed, "pods that must be near others are", "%s=%s has none", terms[k].Topology, domain)
+			}
 			return
 		}
 	}
+}
+
+// first says, once of each workload, that a pod of it may be the first of its kind, as none is there: which of those that are placed is
+// bound first nobody knows.
+func (c *checker) first(id WorkloadID, wanted func(*gathering) bool, terms []fit.Term, all []gathering) bool {
+	for i := range all {
+		o := &all[i]
+		if o.placed == "" && wanted(o) && slices.ContainsFunc(terms, func(t fit.Term) bool { return o.within(t.Topology) }) {
+			return false
+		}
+	}
+	if c.firsts[id] {
+		return false
+	}
+	if c.firsts == nil {
+		c.firsts = map[WorkloadID]bool{}
+	}
+	c.firsts[id] = true
+	return true
 }
 
 // even: a domain that got pods has no more than the skew beyond the least, unless pods of others came to it too.
@@ -234,15 +232,8 @@ func (c *checker) counts(p *fit.Pod, s *fit.Spread, n *Node) bool {
 		}
 	}
 	at := siteOf(n)
-	if !s.AnyNode {
-		for _, want := range p.Selector {
-			if value, there := at.label(want.Key); !there || value != want.Value {
-				return false
-			}
-		}
-		if p.Affinity != nil && !slices.ContainsFunc(p.Affinity, func(t fit.NodeTerm) bool { return at.meets(&t) }) {
-			return false
-		}
+	if !s.AnyNode && at.lacks(p) != "" {
+		return false
 	}
 	return !s.Untainted || !slices.ContainsFunc(n.Taints, func(t Taint) bool { return !borne(p, &t) })
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/wholescale/wholescale/autoscaler"
-	"github.com/wholescale/wholescale/autoscaler/scenario"
 )
 
 // good is a State in which Plan has something to say of most kinds: scales up and some that stay, placements and pods
@@ -114,14 +113,7 @@ func TestAViolationIsASentence(t *testing.T) {
 // goodDecision is the decision about the State above, with each kind of thing in it and nothing that Check finds.
 func goodDecision(t *testing.T) (autoscaler.State, autoscaler.Decision) {
 	t.Helper()
-	var set scenario.Scenario
-	if err := set.Add(good); err != nil {
-		t.Fatal(err)
-	}
-	s, err := set.State()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := written(t, good)
 	d := autoscaler.Plan(s)
 	if found := autoscaler.Check(s, d); len(found) > 0 {
 		t.Fatalf("the good decision has faults: %v", found)

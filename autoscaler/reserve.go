@@ -66,8 +66,7 @@ func (p *placer) keep(asks []ask, spots [][]Spot) {
 }
 
 func (p *placer) keepOn(node int, a *ask, spots *[]Spot, count int) {
-	n := min(count, p.room[node].Count(a.shape.Needs, a.count))
-	n = p.v.cluster.Room(a.class, node, n) // it may come without what it was bought for
+	n := p.v.cluster.Room(a.class, node, min(count, a.count)) // it may come without what it was bought for
 	if n <= 0 || !runs(a.shape, &p.v.machines[node]) {
 		return
 	}

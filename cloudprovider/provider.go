@@ -60,7 +60,8 @@ type Resources struct {
 	CPUMillis   int64
 	MemoryBytes int64
 	Pods        int64
-	// Further are other resources by their name in Kubernetes, as of devices (nvidia.com/gpu) and ephemeral-storage (bytes). Those of
+	// Further are other resources by their name in Kubernetes, as of devices (nvidia.com/gpu) and ephemeral-storage (bytes); what is
+	// not named a machine has none of, and none is bought for pods that ask for it. Those of
 	// attach/DRIVER are how many volumes of a CSI driver a machine can have; without it they are not bounded before it has joined.
 	Further map[string]int64
 }

@@ -264,8 +264,9 @@ type Resources struct {
 	CpuMillis   int64 `protobuf:"varint,1,opt,name=cpu_millis,json=cpuMillis,proto3" json:"cpu_millis,omitempty"`
 	MemoryBytes int64 `protobuf:"varint,2,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	Pods        int64 `protobuf:"varint,3,opt,name=pods,proto3" json:"pods,omitempty"`
-	// further resources by their name in Kubernetes, as of devices (nvidia.com/gpu) and ephemeral-storage (bytes). Those of
-	// attach/DRIVER are how many volumes of a CSI driver a machine can have.
+	// further resources by their name in Kubernetes, as of devices (nvidia.com/gpu) and ephemeral-storage (bytes): what is not
+	// named a machine has none of, and none is bought for pods that ask for it. Those of attach/DRIVER are how many volumes of a
+	// CSI driver a machine can have; without it they are not bounded.
 	Further       map[string]int64 `protobuf:"bytes,4,rep,name=further,proto3" json:"further,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

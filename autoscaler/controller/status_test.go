@@ -109,7 +109,7 @@ func TestConditionsAreAsKstatusReadsThem(t *testing.T) {
 			poolConditions(list, 7, &autoscaler.Pool{Unknown: unknown}, order, coming)
 		}
 	}
-	var all []kstatusCase
+	var file []kstatusCase
 	for _, c := range []struct {
 		kind, name string
 		says       func(*[]metav1.Condition)
@@ -148,13 +148,16 @@ func TestConditionsAreAsKstatusReadsThem(t *testing.T) {
 			if strings.TrimSpace(got) != c.want {
 				t.Errorf("%s, want %s", got, c.want)
 			}
-			all = append(all, kstatusCase{Name: c.name, Status: c.status, Object: map[string]any{
-				"apiVersion": v1alpha1.GroupVersion.String(), "kind": c.kind, "metadata": map[string]any{"name": c.name, "generation": 7},
-				"status": map[string]any{"observedGeneration": 7, "conditions": list},
-			}})
+			file = append(file, kstatusOf(c.kind, c.name, c.status, list))
 		})
 	}
-	data, err := json.MarshalIndent(all, "", " ")
+	holdKstatus(t, file)
+}
+
+// holdKstatus holds testdata/kstatus.json to what is written now.
+func holdKstatus(t *testing.T, now []kstatusCase) {
+	t.Helper()
+	data, err := json.MarshalIndent(now, "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,8 +173,16 @@ func TestConditionsAreAsKstatusReadsThem(t *testing.T) {
 	}
 }
 
+// kstatusCase is an object as we write it, and what kstatus is to make of it.
 type kstatusCase struct {
 	Name   string         `json:"name"`
 	Status string         `json:"status"`
 	Object map[string]any `json:"object"`
+}
+
+func kstatusOf(kind, name, status string, conditions []metav1.Condition) kstatusCase {
+	return kstatusCase{Name: name, Status: status, Object: map[string]any{
+		"apiVersion": v1alpha1.GroupVersion.String(), "kind": kind, "metadata": map[string]any{"name": name, "generation": 7},
+		"status": map[string]any{"observedGeneration": 7, "conditions": conditions},
+	}}
 }

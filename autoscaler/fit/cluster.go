@@ -39,9 +39,11 @@ func NewCluster(namespaces map[string]Labels) *Cluster {
 	return &Cluster{namespaces: namespaces, ids: map[string]int{}, resources: map[string]int{CPU: 0, Memory: 1}}
 }
 
-// Grow makes room for so many nodes and classes in a new cluster, which then need not be made bit by bit.
+// Grow makes room for so many more nodes and classes, which then need not be made bit by bit.
 func (c *Cluster) Grow(nodes, classes int) {
-	c.ids = make(map[string]int, classes)
+	if len(c.ids) == 0 {
+		c.ids = make(map[string]int, classes)
+	}
 	c.classes, c.needs = slices.Grow(c.classes, classes), slices.Grow(c.needs, classes)
 	c.nodes, c.there, c.pods = slices.Grow(c.nodes, nodes), slices.Grow(c.there, nodes), slices.Grow(c.pods, nodes)
 	c.used, c.held = slices.Grow(c.used, nodes), slices.Grow(c.held, nodes)

@@ -62,30 +62,30 @@ func Open(t *testing.T, url string) *Page {
 		_ = os.RemoveAll(dir) // what is left is in the folder for temporary files
 	})
 	b := &Page{t: t}
-	address := b.await(ctx, func() string {
+	address := b.await(ctx, "a page of "+url, func() (string, error) {
 		data, _ := os.ReadFile(filepath.Join(dir, "DevToolsActivePort")) // not there yet
 		port, _, _ := strings.Cut(string(data), "\n")
 		if port == "" {
-			return ""
+			return "", nil
 		}
 		response, err := http.Get("http://127.0.0.1:" + port + "/json/list")
 		if err != nil {
-			return ""
+			return "", err
 		}
 		defer response.Body.Close()
 		var pages []struct {
 			Type, URL string
 			Socket    string `json:"webSocketDebuggerUrl"`
 		}
-		if json.NewDecoder(response.Body).Decode(&pages) != nil {
-			return ""
+		if err := json.NewDecoder(response.Body).Decode(&pages); err != nil {
+			return "", err
 		}
 		for _, p := range pages {
 			if p.Type == "page" && strings.HasPrefix(p.URL, url) {
-				return p.Socket
+				return p.Socket, nil
 			}
 		}
-		return ""
+		return "", nil
 	})
 	conn, _, err := websocket.Dial(ctx, address, nil) //nolint:bodyclose // the library closes it
 	if err != nil {
@@ -101,17 +101,18 @@ func Open(t *testing.T, url string) *Page {
 	return b
 }
 
-// await asks until it gets an answer.
-func (b *Page) await(ctx context.Context, ask func() string) string {
+// await asks for something until it gets an answer.
+func (b *Page) await(ctx context.Context, what string, ask func() (string, error)) string {
 	b.t.Helper()
 	for tick := time.Tick(50 * time.Millisecond); ; {
-		if s := ask(); s != "" {
-			return s
+		got, err := ask()
+		if err == nil && got != "" {
+			return got
 		}
 		select {
 		case <-tick:
 		case <-ctx.Done():
-			b.t.Fatal("the browser did not come to that within its time; on its console: ", b.Errors)
+			b.t.Fatalf("%s: the browser did not come to that within its time (%v); on its console: %v", what, err, b.Errors)
 		}
 	}
 }
@@ -200,17 +201,13 @@ func (b *Page) Until(expression string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
 	defer cancel()
-	for tick := time.Tick(50 * time.Millisecond); ; {
+	b.await(ctx, expression, func() (string, error) {
 		got, err := b.eval("Boolean(" + expression + ")")
-		if err == nil && got == "true" {
-			return
+		if got == "false" {
+			got = ""
 		}
-		select {
-		case <-tick:
-		case <-ctx.Done():
-			b.t.Fatalf("%s is not so within 30 s (%s %v); on the console: %v", expression, got, err, b.Errors)
-		}
-	}
+		return got, err
+	})
 }
 
 // Key presses a key and lets it go.
