@@ -73,6 +73,7 @@ var rules = [ruleEnd]struct{ name, sentence string }{
 	Underused:        {"Underused", "its pods have room elsewhere: {observed} saved, {bound} for the moves"},
 	NotWorthMoving:   {"NotWorthMoving", "to move its pods would save {observed} and cost {bound}"},
 	NoRoomElsewhere:  {"NoRoomElsewhere", "its {observed} pods do not all have room on others"},
+	RoomForMore:      {"RoomForMore", "its pods have room on others, but as many more as came within {bound} s, {observed}, would not"},
 	CheaperKind:      {"CheaperKind", "its pods would do with a machine of {subject}, bought first: {observed} saved, {bound} for that and the moves"},
 	Replaced:         {"Replaced", "a machine of {subject} is ready for its pods, and cheaper"},
 	Expired:          {"Expired", "older than {bound} s"},

@@ -25,16 +25,22 @@ const (
 func (v *view) leaving(i int) LeaveReason { return v.memos[i].Leaving }
 
 // renewals chooses the nodes in use that are to be replaced for their own sake: those that are too old and those that
-// are not as their pool says. Their pods get room elsewhere first, bought if need be.
-func (v *view) renewals(s *State) {
+// are not as their pool says. Their pods get room elsewhere first, bought if need be. With keep, those that were to be saved
+// are forgotten, which ends their drain.
+func (v *view) renewals(s *State, keep bool) {
 	v.renew = make([]LeaveReason, len(s.Nodes))
 	for i := range s.Nodes {
 		n, k := &s.Nodes[i], v.poolOf[i]
 		if k < 0 || n.Phase != Ready {
 			continue
 		}
-		if v.leaving(i) != "" && n.Draining {
-			v.moveOn(s, i)
+		if why := v.leaving(i); why != "" && n.Draining {
+			if saved := why == LeaveUnderused; saved && keep {
+				v.memos[i].Leaving = ""
+			} else {
+				v.saving = v.saving || saved
+				v.moveOn(s, i)
+			}
 			continue
 		}
 		if n.Draining || n.Keep != "" || v.busy[i] == 0 || s.Pools[k].Unknown != "" || !v.calm(s, i, time.Minute) || v.heldPod(s, i) != "" {
@@ -58,13 +64,8 @@ func (v *view) renewals(s *State) {
 	}
 }
 
-// moveOn counts the pods that are to leave a node that was marked. One that was to be saved and whose pods have no room on
-// others any more is forgotten, which ends its drain: to buy another one for them would save nothing.
+// moveOn counts the pods that are to leave a node that was marked.
 func (v *view) moveOn(s *State, node int) {
-	if v.leaving(node) == LeaveUnderused && !fitsElsewhere(s, v, nil, node) {
-		v.memos[node].Leaving = ""
-		return
-	}
 	v.renew[node] = v.leaving(node)
 	for _, at := range v.movable(s, node) {
 		if w := v.workloadOf[at]; w >= 0 {
@@ -166,11 +167,13 @@ func (r *drainer) consolidate() {
 		n, k := &r.s.Nodes[i], r.v.poolOf[i]
 		gain, cost := r.gain(i), r.cost(i)
 		d := Drain{Node: n.ID, Step: Stay}
-		switch {
-		case gain <= cost:
+		if gain <= cost {
 			d.Why = Reason{Rule: NotWorthMoving, Observed: gain, Bound: cost}
-		case !fitsElsewhere(r.s, r.v, r.placed.asks, i):
-			d.Why = Reason{Rule: NoRoomElsewhere, Observed: float64(len(r.v.movable(r.s, i)))}
+			r.drains = append(r.drains, d)
+			continue
+		}
+		switch d.Why = r.elsewhere(i); d.Why.Rule {
+		case NoRoomElsewhere:
 			for n, x := r.replace(list[at:]); n > 0; n-- {
 				other := list[at+n-1]
 				r.tried[other], r.v.memos[other].ReplaceBy = r.s.Now, x.by
@@ -179,7 +182,7 @@ func (r *drainer) consolidate() {
 					r.drains = append(r.drains, Drain{Node: r.s.Nodes[other].ID, Step: Stay, Why: why})
 				}
 			}
-		default:
+		case 0:
 			r.leaving[k]++
 			r.v.disrupted[k]++
 			r.why[i] = LeaveUnderused

@@ -229,7 +229,7 @@ func (p *placer) headroom() []ask {
 }
 
 // open are the nodes that can take pods, in the order in which they should be filled: ready ones, then those that are
-// draining and still whole (keeping one is cheaper than buying one), then those that are coming, soonest first.
+// draining and empty, or are not to leave any more (keeping one is cheaper than buying one), then those that are coming, soonest first.
 func (v *view) open(s *State) []int {
 	var ready, draining, coming []int
 	for i := range s.Nodes {
@@ -240,7 +240,7 @@ func (v *view) open(s *State) []int {
 			coming = append(coming, i)
 		case n.Phase == Ready && !n.Draining:
 			ready = append(ready, i)
-		case n.Phase == Ready && v.busy[i] == 0:
+		case n.Phase == Ready && (v.busy[i] == 0 || v.leaving(i) == ""):
 			draining = append(draining, i)
 		}
 	}
@@ -455,24 +455,6 @@ func join(spots []Spot, spot Spot) []Spot {
 		}
 	}
 	return append(spots, spot)
-}
-
-// fitsElsewhere says that all that is to be placed, and the pods of a node that would leave, have room on other nodes that
-// are ready.
-func fitsElsewhere(s *State, v *view, asks []ask, node int) bool {
-	c := v.indexed(s)
-	q := fit.Ask{Cluster: c, Daemons: v.daemonClasses}
-	for _, i := range v.open(s) {
-		if n := &s.Nodes[i]; i != node && n.Phase == Ready && !n.Draining {
-			q.Open = append(q.Open, i)
-		}
-	}
-	for _, a := range v.tally(s, slices.Clone(asks), v.movable(s, node), node) {
-		q.Want = append(q.Want, fit.Want{Class: v.classOf(s, a.shape), Count: a.count})
-	}
-	defer v.lift(s, []int{node})()
-	solution := pack.Solve(&fit.Compile(q).Problem)
-	return len(solution.Unplaced) == 0
 }
 
 func later(a, b time.Time) time.Time {

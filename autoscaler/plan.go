@@ -26,18 +26,36 @@ func Plan(s State) Decision {
 }
 
 func plan(s *State) (Decision, *view) {
-	d := Decision{At: s.Now}
-	v := look(s)
-
-	v.renewals(s)
-	d.Scales, d.Memo.Workloads = replicas(s, v)
-	d.Costs = shrink(s, v, d.Scales)
-	placed := place(s, v, d.Scales)
+	x := decide(s, false)
+	if x.v.saving && x.placed.lacks() {
+		// To keep a node that is being saved is cheaper than to buy one.
+		if kept := decide(s, true); kept.placed.costsLess(s, &x.placed) {
+			x = kept
+		}
+	}
+	d, v, placed := x.d, x.v, x.placed
 	d.Placements, d.Truncated, d.Memo.Bought = placed.placements, placed.truncated, placed.bought
 	d.Drains, d.Memo.Nodes = drain(s, v, placed)
 	d.Orders = grow(s, v, placed, d.Drains)
 	d.Holds = hold(s, v, d.Scales, d.Placements)
 	return d, v
+}
+
+// wanting is what a plan is as far as its placements.
+type wanting struct {
+	d      Decision
+	v      *view
+	placed placing
+}
+
+// decide is a plan as far as its placements. With keep, nodes in use that are being saved are in use again.
+func decide(s *State, keep bool) wanting {
+	x := wanting{d: Decision{At: s.Now}, v: look(s)}
+	x.v.renewals(s, keep)
+	x.d.Scales, x.d.Memo.Workloads = replicas(s, x.v)
+	x.d.Costs = shrink(s, x.v, x.d.Scales)
+	x.placed = place(s, x.v, x.d.Scales)
+	return x
 }
 
 // view is State with its cross-references looked up once: positions instead of ids.
@@ -83,6 +101,8 @@ type view struct {
 	// renew is why a node in use is to be replaced, disrupted how many of a pool are on their way out.
 	renew     []LeaveReason
 	disrupted []int
+	// saving: a node in use is being saved.
+	saving bool
 	// reaches: some pod keeps others away from more than its own node.
 	reaches bool
 	// moving is how many pods of a workload are on nodes that they are to leave; surging, that others are started first.

@@ -70,6 +70,7 @@ const (
 	Underused        // its pods have room elsewhere, and to save it is worth their moves
 	NotWorthMoving   // its pods would cost more to move than it would save
 	NoRoomElsewhere  // its pods have no room on others
+	RoomForMore      // its pods have room on others, but as many more as came lately would not
 	CheaperKind      // cheaper machines would do for its pods: they are bought first
 	Replaced         // cheaper machines are ready for its pods
 	Expired          // too old: replaced
