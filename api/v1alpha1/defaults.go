@@ -35,7 +35,7 @@ func (s *PodAutoscalerSpec) Default() {
 func (s *NodePoolSpec) Default() {
 	fill(&s.Join, every(time.Minute))
 	fill(&s.IdleAfter, every(30*time.Second))
-	fill(&s.Disruption.ConsolidateAfter, every(5*time.Minute))
+	fill(&s.Disruption.ConsolidateAfter, every(2*time.Minute))
 	fill(&s.Disruption.RepairAfter, every(10*time.Minute))
 	for i := range s.PriceCaps {
 		fill(&s.PriceCaps[i].TimeZone, "UTC")

@@ -117,9 +117,10 @@ type NodePoolSpec struct {
 
 // Disruption says when nodes that are in use may leave, and how many at a time. Their pods' replacements serve first.
 type Disruption struct {
-	// How long nothing has changed on a node before its pods may move to others to save it; 0 is never.
+	// How long nothing has changed on a node before its pods may move to others to save it; 0 is never. Room is left for as many
+	// pods more as came in ten times as long.
 	// +optional
-	// +kubebuilder:default="5m"
+	// +kubebuilder:default="2m"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`

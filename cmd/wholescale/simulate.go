@@ -115,7 +115,7 @@ func (f *simulateFlags) add(c *cobra.Command) {
 	flags.Float64Var(&f.price, "node-price", 0.12, "of one node and hour")
 	flags.StringVar(&f.nodeJoin, "node-join", "45s", "from ordered to ready; like --pod-start")
 	flags.DurationVar(&f.idle, "node-idle", 30*time.Second, "how long a node is empty before it is given back (Karpenter: consolidateAfter)")
-	flags.DurationVar(&f.consolidate, "node-consolidate", 5*time.Minute, "how long nothing has changed on a node before wholescale and kpa may move its pods to save it; 0 is never")
+	flags.DurationVar(&f.consolidate, "node-consolidate", 2*time.Minute, "how long nothing has changed on a node before wholescale and kpa may move its pods to save it; 0 is never")
 	flags.DurationVar(&f.settle, "settle", 15*time.Minute, "how long after the last answer the run goes on at most, while there are pods or nodes")
 	flags.BoolVar(&f.decisions, "decisions", false, "print each decision that changes something, with its reasons, to stderr")
 	flags.StringVar(&f.report, "report", "", "HTML file to write, self-contained")
