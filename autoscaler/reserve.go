@@ -14,11 +14,44 @@ import (
 // machine would then be bought.
 type Bought struct {
 	Pool     PoolID
-	Machines []Contents // in the order in which they were bought
+	Machines []BoughtMachine // in the order in which they were bought
+}
+
+// BoughtMachine is one that is coming.
+type BoughtMachine struct {
+	Instance string // empty until the provider has named it
+	Holds    Contents
 }
 
 // Contents is what one machine is to hold, by whom it is for.
 type Contents []Holding
+
+// Assign is what each of a pool's coming machines is for, by their instances and in their order. Those that had no name yet when they
+// were bought are the ones of which nothing is known.
+func (b *Bought) Assign(coming []string) []Contents {
+	holds := make([]Contents, len(coming))
+	free := make([]bool, len(coming))
+	for i, instance := range coming {
+		at := -1
+		if instance != "" {
+			at = slices.IndexFunc(b.Machines, func(m BoughtMachine) bool { return m.Instance == instance })
+		}
+		if free[i] = at < 0; !free[i] {
+			holds[i] = b.Machines[at].Holds
+		}
+	}
+	for _, m := range b.Machines {
+		if m.Instance != "" {
+			continue
+		}
+		at := slices.Index(free, true)
+		if at < 0 {
+			break
+		}
+		holds[at], free[at] = m.Holds, false
+	}
+	return holds
+}
 
 // Holding is a number of pods: of a workload, of a buffer, or of equal pods of nobody's.
 type Holding struct {
@@ -46,36 +79,66 @@ func (p *placer) keep(asks []ask, spots [][]Spot) {
 	for i := range asks {
 		byHolder[p.holder(&asks[i])] = i
 	}
+	var shares []share
 	for k := range p.s.Pools {
 		at, found := slices.BinarySearchFunc(p.s.Memo.Bought, p.s.Pools[k].ID, func(b Bought, id PoolID) int { return cmp.Compare(b.Pool, id) })
 		if !found {
 			continue
 		}
 		coming := p.v.coming(p.s, k)
-		for n, contents := range p.s.Memo.Bought[at].Machines {
-			if n == len(coming) {
-				break
-			}
+		instances := make([]string, len(coming))
+		for i, node := range coming {
+			instances[i] = p.s.Nodes[node].Instance
+		}
+		for n, contents := range p.s.Memo.Bought[at].Assign(instances) {
 			for _, h := range contents {
 				if i, ok := byHolder[h.For]; ok {
-					p.keepOn(coming[n], &asks[i], &spots[i], h.Count)
+					shares = append(shares, share{node: coming[n], ask: i, count: h.Count})
 				}
+			}
+		}
+	}
+	p.keepShares(asks, spots, shares)
+}
+
+// share is room that was bought for pods of an ask.
+type share struct{ node, ask, count int }
+
+// keepShares gives pods that are spread theirs one by one, as no one of their machines may be filled before the others.
+func (p *placer) keepShares(asks []ask, spots [][]Spot, shares []share) {
+	var spread []share
+	for _, x := range shares {
+		if len(asks[x.ask].shape.Pod().Spread) > 0 {
+			spread = append(spread, x)
+			continue
+		}
+		p.keepOn(x.node, &asks[x.ask], &spots[x.ask], x.count)
+	}
+	for again := true; again; {
+		again = false
+		for i := range spread {
+			x := &spread[i]
+			if x.count > 0 && p.keepOn(x.node, &asks[x.ask], &spots[x.ask], 1) > 0 {
+				x.count--
+				again = true
 			}
 		}
 	}
 }
 
-func (p *placer) keepOn(node int, a *ask, spots *[]Spot, count int) {
+// keepOn returns how many pods were given room.
+func (p *placer) keepOn(node int, a *ask, spots *[]Spot, count int) int {
 	n := p.v.cluster.Room(a.class, node, min(count, a.count)) // it may come without what it was bought for
 	if n <= 0 || !runs(a.shape, &p.v.machines[node]) {
-		return
+		return 0
 	}
-	if len(a.shape.Pod().Near) > 0 && p.v.cluster.Fits(a.class, node) != fit.None {
-		return // those that it was to be near may be elsewhere by now
+	if pod := a.shape.Pod(); len(pod.Near)+len(pod.Spread) > 0 && p.v.cluster.Fits(a.class, node) != fit.None {
+		return 0 // those that it was to be near, or beside which it was spread, may be elsewhere by now
 	}
 	a.count -= n
 	p.hold(node, a.class, n)
 	p.onNode(a, spots, node, n)
+	return n
 }
 
 // kept is room on a node that has been given away.
@@ -114,13 +177,13 @@ func (v *view) coming(s *State, pool int) []int {
 func (p *placer) holdings() []Bought {
 	var all []Bought
 	for k := range p.s.Pools {
-		var machines []Contents
+		var machines []BoughtMachine
 		for _, node := range p.v.coming(p.s, k) {
-			machines = append(machines, p.contents[node])
+			machines = append(machines, BoughtMachine{Instance: p.s.Nodes[node].Instance, Holds: p.contents[node]})
 		}
 		for i := range p.machines {
 			if p.machines[i].pool == k {
-				machines = append(machines, p.machines[i].holds)
+				machines = append(machines, BoughtMachine{Holds: p.machines[i].holds})
 			}
 		}
 		if len(machines) > 0 {

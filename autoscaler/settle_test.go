@@ -15,11 +15,12 @@ import (
 )
 
 // TestConstantDemandSettles runs the loop on a tiny model, a second a step: what was decided happens, pods go to the first
-// node with room, machines join and pods start when they are due. Under constant demand nothing changes in the end.
+// node with room, machines join and pods start when they are due. Under constant demand nothing changes in the end, but that nodes
+// are saved, or replaced by cheaper ones, for which the time comes by and by: each at most once.
 func TestConstantDemandSettles(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		if rapid.IntRange(0, 19).Draw(t, "run") < 19 {
-			return // each run is 350 plans: one in twenty is enough
+			return // each run is 600 plans: one in twenty is enough
 		}
 		g := generator{t: t}
 		g.s.Now = time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC)
@@ -38,12 +39,15 @@ func TestConstantDemandSettles(t *testing.T) {
 		}
 		loads := rapid.SliceOfN(rapid.IntRange(0, 60), 3, 3).Draw(t, "loads")
 		m := model{s: g.s}
-		late := 0
-		for step := range 350 {
+		late, nodes := 0, 0
+		for step := range 600 {
 			m.demand(loads)
 			d := autoscaler.Plan(m.s)
 			if found := autoscaler.Check(m.s, d); len(found) > 0 {
-				t.Fatalf("step %d: %v\n%s", step, found, scenario.Print(m.s))
+				t.Fatalf("step %d: %v\n%s\n%s", step, found, autoscaler.Describe(d, true), scenario.Print(m.s))
+			}
+			if step == 300 {
+				nodes = len(m.s.Nodes)
 			}
 			if step > 300 && (slices.ContainsFunc(d.Scales, autoscaler.Scale.Changes) || slices.ContainsFunc(d.Orders, autoscaler.Order.Changes)) {
 				late++
@@ -51,8 +55,9 @@ func TestConstantDemandSettles(t *testing.T) {
 			}
 			m.apply(d)
 		}
-		if late > 0 {
-			t.Errorf("%d changes after 300 s of constant demand", late)
+		// A node leaves by an order, up to three workloads' replacements beside it and their ends; one may be under way.
+		if left := max(nodes-len(m.s.Nodes), 0); late > 7*(left+1) {
+			t.Errorf("%d changes after 300 s of constant demand, and %d nodes less", late, left)
 		}
 	})
 }

@@ -59,12 +59,14 @@ func Print(s autoscaler.State) string {
 	}
 	for _, b := range s.Memo.Bought {
 		machines := make([]string, len(b.Machines))
-		for i, contents := range b.Machines {
-			parts := make([]string, len(contents))
-			for k, h := range contents {
+		for i, m := range b.Machines {
+			parts := make([]string, len(m.Holds))
+			for k, h := range m.Holds {
 				parts[k] = fmt.Sprintf("%s*%d", h.For, h.Count)
 			}
-			machines[i] = strings.Join(parts, "+")
+			if machines[i] = strings.Join(parts, "+"); m.Instance != "" {
+				machines[i] = m.Instance + "=" + machines[i]
+			}
 		}
 		p.line("bought %s machines=%q", b.Pool, strings.Join(machines, ";"))
 	}

@@ -127,10 +127,13 @@ func (b *builder) sort() {
 	slices.SortFunc(s.Memo.Nodes, func(a, b autoscaler.NodeMemo) int { return strings.Compare(string(a.ID), string(b.ID)) })
 }
 
-// parseMachines reads "cart*2+web*1;cart*3": what each of two machines was bought for.
-func parseMachines(s string) (list []autoscaler.Contents, err error) {
+// parseMachines reads "n4=cart*2+web*1;cart*3": what each of two machines was bought for, of which the first is instance n4.
+func parseMachines(s string) (list []autoscaler.BoughtMachine, err error) {
 	for _, machine := range strings.Split(s, ";") {
-		var c autoscaler.Contents
+		var m autoscaler.BoughtMachine
+		if instance, holds, known := strings.Cut(machine, "="); known {
+			m.Instance, machine = instance, holds
+		}
 		for _, part := range strings.Split(machine, "+") {
 			if part == "" {
 				continue
@@ -138,11 +141,11 @@ func parseMachines(s string) (list []autoscaler.Contents, err error) {
 			name, times, _ := strings.Cut(part, "*")
 			n, err := strconv.Atoi(times)
 			if err != nil || n < 1 || n > mostPods {
-				return nil, errors.New("not machines such as cart*2+web*1;cart*3")
+				return nil, errors.New("not machines such as n4=cart*2+web*1;cart*3")
 			}
-			c = append(c, autoscaler.Holding{For: name, Count: n})
+			m.Holds = append(m.Holds, autoscaler.Holding{For: name, Count: n})
 		}
-		list = append(list, c)
+		list = append(list, m)
 	}
 	return list, nil
 }

@@ -146,10 +146,17 @@ func (t *Teller) placedOn(id autoscaler.NodeID) string {
 // boughtFor is from the memory of what coming machines are for, or from the log.
 func (t *Teller) boughtFor(n *autoscaler.Node, pool *autoscaler.Pool) string {
 	if n.Phase == autoscaler.Coming {
-		if at := slices.Index(t.coming(pool.ID), n.ID); at >= 0 {
-			for _, b := range t.state.Memo.Bought {
-				if b.Pool == pool.ID && at < len(b.Machines) && len(b.Machines[at]) > 0 {
-					return contents(b.Machines[at])
+		coming := t.coming(pool.ID)
+		if at := slices.IndexFunc(coming, func(c *autoscaler.Node) bool { return c.ID == n.ID }); at >= 0 {
+			instances := make([]string, len(coming))
+			for i, c := range coming {
+				instances[i] = c.Instance
+			}
+			for i := range t.state.Memo.Bought {
+				if b := &t.state.Memo.Bought[i]; b.Pool == pool.ID {
+					if holds := b.Assign(instances)[at]; len(holds) > 0 {
+						return contents(holds)
+					}
 				}
 			}
 		}
@@ -158,7 +165,7 @@ func (t *Teller) boughtFor(n *autoscaler.Node, pool *autoscaler.Pool) string {
 }
 
 // coming are a pool's machines on their way, soonest first, as the memory has them.
-func (t *Teller) coming(pool autoscaler.PoolID) []autoscaler.NodeID {
+func (t *Teller) coming(pool autoscaler.PoolID) []*autoscaler.Node {
 	var nodes []*autoscaler.Node
 	for i := range t.state.Nodes {
 		if n := &t.state.Nodes[i]; n.Pool == pool && n.Phase == autoscaler.Coming && !n.Cordoned {
@@ -166,11 +173,7 @@ func (t *Teller) coming(pool autoscaler.PoolID) []autoscaler.NodeID {
 		}
 	}
 	slices.SortStableFunc(nodes, func(a, b *autoscaler.Node) int { return a.Due.Compare(b.Due) })
-	ids := make([]autoscaler.NodeID, len(nodes))
-	for i, n := range nodes {
-		ids[i] = n.ID
-	}
-	return ids
+	return nodes
 }
 
 func contents(c autoscaler.Contents) string {
