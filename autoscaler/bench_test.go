@@ -74,6 +74,33 @@ func BenchmarkPlan(b *testing.B) {
 	}
 }
 
+// BenchmarkSave is a whole plan of 5,000 nodes and 150,000 pods that asks whether the pods of one node, and as many more as came
+// lately, have room on the others.
+func BenchmarkSave(b *testing.B) {
+	for _, lately := range []int{0, 1_000, 20_000} {
+		s := large(10_000, 5_000, 150_000, 0)
+		for i := range s.Pools {
+			s.Pools[i].Disruption.ConsolidateAfter = 2 * time.Minute
+		}
+		for i := range s.Pods {
+			s.Pods[i].Since = s.Now.Add(-time.Hour)
+			if i%(len(s.Pods)/max(lately, 1)) == 0 && lately > 0 {
+				s.Pods[i].Since = s.Now.Add(-10 * time.Minute)
+			}
+		}
+		b.Run(fmt.Sprintf("lately=%d", lately), func(b *testing.B) {
+			d := autoscaler.Plan(s)
+			if len(d.Drains) != 1 || d.Drains[0].Step != autoscaler.Cordon {
+				b.Fatalf("%+v", d.Drains)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				autoscaler.Plan(s)
+			}
+		})
+	}
+}
+
 // BenchmarkGlance is one pod more: a queue forms in one workload between ticks, and the plan that answers it is judged and
 // remembered; then its pod runs. The goal is 1 ms at 5,000 nodes and 150,000 pods.
 func BenchmarkGlance(b *testing.B) {
