@@ -26,6 +26,7 @@ func Check(s State, d Decision) []Violation {
 	c.costs()
 	c.holds()
 	c.moves()
+	c.saves()
 	c.prices()
 	c.groups()
 	c.rules()

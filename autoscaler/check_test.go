@@ -103,6 +103,56 @@ func TestCheckCatchesEachKindOfViolation(t *testing.T) {
 	}
 }
 
+// saving is a State in which Plan begins to save n2.
+const saving = `
+now 10:00:00
+pool spot nodes=0..5 price=0.40 consolidate=2m
+node n1 spot ready since=09:00:00
+node n2 spot ready since=09:00:00
+workload cart cpu=1 target=10 on=n1*2,n2
+demand cart 25x60 inflight=8,8,8
+memo cart
+pod cart-1 workload=cart cpu=1 node=n1 since=09:00:10 inflight=8
+pod cart-2 workload=cart cpu=1 node=n1 since=09:00:10 inflight=8
+pod cart-3 workload=cart cpu=1 node=n2 since=09:00:10 inflight=8
+`
+
+func TestCheckOfASave(t *testing.T) {
+	type decision = autoscaler.Decision
+	type state = autoscaler.State
+	for _, c := range []struct {
+		says, detail string
+		breaks       func(*state, *decision)
+	}{
+		{"nothing is bought when a node begins to be saved", "spot 2 -> 3", func(_ *state, d *decision) {
+			d.Orders[0].To, d.Orders[0].Why = 3, []autoscaler.Reason{{Rule: autoscaler.PlacementShort, Observed: 1}}
+		}},
+		{"a node is saved only when nothing goes on there", "cart-3: phase 3", func(s *state, _ *decision) { s.Pods[podAt(s, "cart-3")].Phase = autoscaler.Starting }},
+		{"a node is saved only when nothing goes on there", "", func(s *state, _ *decision) { s.Pods[podAt(s, "cart-3")].Since = s.Now.Add(-time.Minute) }},
+		{"a node is saved only when nothing goes on there", "cart has 3 of 4 replicas", func(s *state, d *decision) { s.Workloads[0].Replicas, d.Scales[0].From = 4, 4 }},
+		{"the pods of a node that is saved have room on others", "cart-3 has none", func(s *state, _ *decision) { nodeOf(*s, "n1").Allocatable.CPU = 2500 }},
+		{"the pods of a node that is saved have room on others", "not all of them", func(s *state, _ *decision) {
+			nodeOf(*s, "n1").Allocatable.CPU = 3000
+			s.Pods[podAt(s, "cart-2")].Node = "n2"
+			s.Pods[podAt(s, "cart-1")].Shape.Needs.CPU = 1500
+		}},
+		{"the pods of a node that is saved have room on others", "cart-3 has none", func(s *state, _ *decision) { nodeOf(*s, "n1").Cordoned = true }},
+	} {
+		t.Run(c.says, func(t *testing.T) {
+			s := written(t, saving)
+			d := autoscaler.Plan(s)
+			if found := autoscaler.Check(s, d); len(found) > 0 || len(d.Drains) != 1 || d.Drains[0].Step != autoscaler.Cordon {
+				t.Fatalf("the good decision: %v\n%s", found, autoscaler.Describe(d, true))
+			}
+			c.breaks(&s, &d)
+			found := autoscaler.Check(s, d)
+			if !slices.ContainsFunc(found, func(v autoscaler.Violation) bool { return v.Rule == c.says && (c.detail == "" || v.Detail == c.detail) }) {
+				t.Errorf("not %s (%s), but %v", c.says, c.detail, found)
+			}
+		})
+	}
+}
+
 func TestAViolationIsASentence(t *testing.T) {
 	v := autoscaler.Violation{Subject: "ns/w", Rule: "replicas stay within their bounds", Detail: "5 above 4"}
 	if got, want := v.String(), "ns/w: replicas stay within their bounds (5 above 4)"; got != want {
