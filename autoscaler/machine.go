@@ -51,6 +51,13 @@ func offerOf(p *Pool) fit.Node {
 // runs says that nothing of a pod of the shape and the machine alone keeps them apart.
 func runs(shape *Shape, machine *fit.Node) bool { return fit.Runs(shape.Pod(), machine) == fit.None }
 
+// unseen is a pod of the shape that takes its room and that the rules of others do not see: a daemon counts for them once it runs.
+func unseen(shape *Shape) fit.Pod {
+	pod := *shape.Pod()
+	pod.Labels = nil
+	return pod
+}
+
 // indexed is the cluster as package fit knows it: nodes by their position, pods by class. It is made when it is first
 // asked for, as most plans have nothing to place.
 func (v *view) indexed(s *State) *fit.Cluster {
@@ -64,7 +71,7 @@ func (v *view) indexed(s *State) *fit.Cluster {
 	v.cluster, v.classes, v.lastOf = fit.NewCluster(namespaces), make(map[*fit.Pod]int, len(s.Workloads)), make([]known, len(s.Workloads))
 	v.cluster.Grow(len(v.machines), len(s.Workloads))
 	for k := range s.Daemons {
-		v.daemonClasses = append(v.daemonClasses, v.classOf(s, &s.Daemons[k].Shape))
+		v.daemonClasses = append(v.daemonClasses, v.cluster.Class(unseen(&s.Daemons[k].Shape)))
 	}
 	for i := range v.machines {
 		v.cluster.AddNode(v.machines[i])
