@@ -266,9 +266,14 @@ func carriedOut(s autoscaler.State, d autoscaler.Decision) autoscaler.State {
 			}
 		}
 		for k := live; k < o.To; k++ {
+			due, resumes := s.Now.Add(p.Join), p.Stopped > 0
+			if resumes {
+				due = s.Now.Add(p.Resume)
+				p.Stopped--
+			}
 			next.Nodes = append(next.Nodes, autoscaler.Node{
 				ID: autoscaler.NodeID(fmt.Sprintf("%s/ordered-%d", p.ID, k)), Pool: p.ID, Phase: autoscaler.Coming, Allocatable: p.Allocatable, Extended: p.Extended,
-				Labels: p.Labels, Taints: p.Taints, Since: s.Now, Due: s.Now.Add(p.Join),
+				Labels: p.Labels, Taints: p.Taints, Since: s.Now, Due: due, Resuming: resumes,
 			})
 		}
 	}

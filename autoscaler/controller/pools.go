@@ -387,9 +387,13 @@ func (p *pools) machines(now time.Time, pool *autoscaler.Pool, state poolState, 
 	}
 	// A machine that is ending is none of those that the pool was told to have.
 	for k := staying(list); k < pool.Target; k++ {
+		resumes := pool.Stopped > 0 // the provider starts those first
+		if resumes {
+			pool.Stopped--
+		}
 		list = append(list, autoscaler.Node{
 			ID: autoscaler.NodeID(fmt.Sprintf("%s/ordered-%d", pool.ID, k)), Pool: pool.ID, Phase: autoscaler.Coming,
-			Allocatable: pool.Allocatable, Extended: pool.Extended, Labels: pool.Labels, Taints: pool.Taints, Since: since,
+			Allocatable: pool.Allocatable, Extended: pool.Extended, Labels: pool.Labels, Taints: pool.Taints, Since: since, Resuming: resumes,
 		})
 	}
 	return list, joins

@@ -235,6 +235,11 @@ func TestAStoppedMachineIsNoNodeUntilItResumes(t *testing.T) {
 	if len(machines) != 0 || list[0].Stopped != 1 || list[0].Target != 0 {
 		t.Errorf("stopped: %+v, %+v", machines, list[0])
 	}
+	p.acknowledged("m", 2, nil)
+	list, machines, _ = p.view(now, nodePools("a"), nil)
+	if len(machines) != 2 || !machines[0].Resuming || machines[1].Resuming || list[0].Stopped != 0 {
+		t.Errorf("two are ordered, of which the stopped one resumes: %+v, %+v", machines, list[0])
+	}
 	at.Phase, at.Created = cloudprovider.Creating, now
 	s.has(1, at)
 	p.ask(t.Context())

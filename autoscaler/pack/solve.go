@@ -292,6 +292,19 @@ func (s *solver) firstFits(groups []int) {
 	if left > 0 && s.p.Groups[groups[0]].Priority != s.p.Groups[groups[len(groups)-1]].Priority {
 		try(s.bySize(groups), 0) // when all have a place, it does not matter who would go without
 	}
+	for d := 0; d < len(s.need[groups[0]]) && left > 0 && len(groups) <= fewGroups; d++ {
+		try(s.byNeed(groups, d), 0)
+	}
+}
+
+// fewGroups is up to how many groups are placed by one of their needs after the other when they fit in no other order.
+const fewGroups = 16
+
+// byNeed are the groups with those first that need the most of one thing.
+func (s *solver) byNeed(groups []int, thing int) []int {
+	list := slices.Clone(groups)
+	slices.SortStableFunc(list, func(a, b int) int { return cmp.Compare(s.need[b][thing], s.need[a][thing]) })
+	return list
 }
 
 // bySize are the groups with the largest first, whatever their priority.
