@@ -1,9 +1,9 @@
 package autoscaler
 
 import (
-	"cmp"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/wholescale/wholescale/autoscaler/fit"
 	"github.com/wholescale/wholescale/autoscaler/pack"
@@ -19,15 +19,15 @@ const againWithin = 10
 // their stead, as they will be.
 func (r *drainer) elsewhere(node int) Reason {
 	moving := r.v.tally(r.s, slices.Clone(r.placed.asks), r.v.movable(r.s, node), node)
-	lately := r.v.cameLately(r.s, node)
-	again := r.v.tally(r.s, nil, lately, -1)
+	within := againWithin * r.s.Pools[r.v.poolOf[node]].Disruption.ConsolidateAfter
+	again := r.v.tally(r.s, nil, cameWithin(r.s, within), -1)
 	for i := range again {
 		again[i].priority = math.MinInt32
 	}
 	if len(r.unfit(slices.Concat(moving, again), node)) == 0 {
 		return Reason{}
 	}
-	if len(r.unfit(moving, node)) > 0 {
+	if len(again) == 0 || len(r.unfit(moving, node)) > 0 {
 		return Reason{Rule: NoRoomElsewhere, Observed: float64(len(r.v.movable(r.s, node)))}
 	}
 	// What would have no room on the node either says nothing of it.
@@ -39,8 +39,11 @@ func (r *drainer) elsewhere(node int) Reason {
 	if len(r.unfit(slices.Concat(moving, again), node)) == 0 {
 		return Reason{}
 	}
-	within := againWithin * r.s.Pools[r.v.poolOf[node]].Disruption.ConsolidateAfter
-	return Reason{Rule: RoomForMore, Observed: float64(len(lately)), Bound: within.Seconds()}
+	more := 0
+	for i := range again {
+		more += again[i].count
+	}
+	return Reason{Rule: RoomForMore, Observed: float64(more), Bound: within.Seconds()}
 }
 
 // unfit is which of the asks have no room on nodes that are ready, but for one of them.
@@ -59,9 +62,9 @@ func (r *drainer) unfit(asks []ask, without int) []pack.Unplaced {
 	return pack.Solve(problem).Unplaced
 }
 
-// cameLately is the pods that came within a time before now, which depends on the node's pool.
-func (v *view) cameLately(s *State, node int) []int32 {
-	since := s.Now.Add(-againWithin * s.Pools[v.poolOf[node]].Disruption.ConsolidateAfter)
+// cameWithin is the pods that are on a node since less than that long.
+func cameWithin(s *State, within time.Duration) []int32 {
+	since := s.Now.Add(-within)
 	var pods []int32
 	for k := range s.Pods {
 		if p := &s.Pods[k]; p.Node != "" && p.Daemon == "" && !p.Mirror && p.Phase != Leaving && p.Since.After(since) {
@@ -69,25 +72,4 @@ func (v *view) cameLately(s *State, node int) []int32 {
 		}
 	}
 	return pods
-}
-
-// lacks says that not all had room on what there is.
-func (p *placing) lacks() bool { return p.buying || len(p.short) > 0 }
-
-// costsLess says that fewer pods have no place than in another placing or, when as many have none, that less is paid for machines.
-func (p *placing) costsLess(s *State, than *placing) bool {
-	short, price := p.costs(s)
-	shortThan, priceThan := than.costs(s)
-	return short < shortThan || short == shortThan && price < priceThan
-}
-
-// costs is how many pods have no place, and the price of an hour of the machines that are to be bought.
-func (p *placing) costs(s *State) (short int, price float64) {
-	for i := range p.short {
-		short += p.short[i].count
-	}
-	for k, n := range p.buy {
-		price += cmp.Or(s.Pools[k].PricePerHour, unknownPrice) * float64(n)
-	}
-	return short, price
 }

@@ -41,21 +41,42 @@ func plan(s *State) (Decision, *view) {
 	return d, v
 }
 
-// wanting is what a plan is as far as its placements.
-type wanting struct {
+// outline is a plan as far as its placements.
+type outline struct {
 	d      Decision
 	v      *view
 	placed placing
 }
 
-// decide is a plan as far as its placements. With keep, nodes in use that are being saved are in use again.
-func decide(s *State, keep bool) wanting {
-	x := wanting{d: Decision{At: s.Now}, v: look(s)}
+// decide makes the outline. With keep, nodes in use that are being saved are in use again.
+func decide(s *State, keep bool) outline {
+	x := outline{d: Decision{At: s.Now}, v: look(s)}
 	x.v.renewals(s, keep)
 	x.d.Scales, x.d.Memo.Workloads = replicas(s, x.v)
 	x.d.Costs = shrink(s, x.v, x.d.Scales)
 	x.placed = place(s, x.v, x.d.Scales)
 	return x
+}
+
+// lacks says that not all had room on what there is.
+func (p *placing) lacks() bool { return p.buying || len(p.short) > 0 }
+
+// costsLess says that fewer pods have no place than in another placing or, when as many have none, that less is paid for machines.
+func (p *placing) costsLess(s *State, than *placing) bool {
+	short, price := p.costs(s)
+	shortThan, priceThan := than.costs(s)
+	return short < shortThan || short == shortThan && price < priceThan
+}
+
+// costs is how many pods have no place, and the price of an hour of the machines that are to be bought.
+func (p *placing) costs(s *State) (short int, price float64) {
+	for i := range p.short {
+		short += p.short[i].count
+	}
+	for k, n := range p.buy {
+		price += cmp.Or(s.Pools[k].PricePerHour, unknownPrice) * float64(n)
+	}
+	return short, price
 }
 
 // view is State with its cross-references looked up once: positions instead of ids.

@@ -292,7 +292,7 @@ func (s *solver) firstFits(groups []int) {
 	if left > 0 && s.p.Groups[groups[0]].Priority != s.p.Groups[groups[len(groups)-1]].Priority {
 		try(s.bySize(groups), 0) // when all have a place, it does not matter who would go without
 	}
-	for d := 0; d < len(s.need[groups[0]]) && left > 0 && len(groups) <= fewGroups; d++ {
+	for d := 0; left > 0 && len(groups) <= fewGroups && d < sizes; d++ {
 		try(s.byNeed(groups, d), 0)
 	}
 }

@@ -284,3 +284,17 @@ type reporter interface {
 	Helper()
 	Fatalf(format string, args ...any)
 }
+
+// Small pods of much memory go before larger ones of little, or a machine is bought for one of those: the order by size alone leaves one over.
+func TestAFewGroupsFitInTheOrderOfOneNeed(t *testing.T) {
+	wide := pack.Resources{CPU: 1000, Memory: 256 << 20, Pods: 1}
+	deep := pack.Resources{CPU: 500, Memory: 3 << 30, Pods: 1}
+	p := &pack.Problem{
+		Groups: []pack.Group{{Needs: wide, Count: 6}, {Needs: deep, Count: 1}},
+		Bins:   []pack.Bin{{Free: pack.Resources{CPU: 3300, Memory: 4 << 30, Pods: 10}}, {Free: pack.Resources{CPU: 3800, Memory: 4 << 30, Pods: 10}}},
+		Offers: []pack.Offer{{Room: pack.Resources{CPU: 4000, Memory: 8 << 30, Pods: 10}, Price: 1, Limit: 5}},
+	}
+	if s := pack.Solve(p); len(s.Machines)+len(s.Unplaced) > 0 {
+		t.Errorf("%d machines are bought, %+v have no place", len(s.Machines), s.Unplaced)
+	}
+}

@@ -59,6 +59,8 @@ func (w *world) visit(host string, stop <-chan struct{}, lost chan<- string) {
 		select {
 		case <-stop:
 			return
+		case <-w.ctx.Done(): // the test has failed
+			return
 		default:
 		}
 		if status, body, err := w.get(host, "/?ms=100"); err != nil || status != http.StatusOK {
